@@ -1,0 +1,20 @@
+"""The one exception that means "the person who called can mend this"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """A user's mistake: bad config, bad file, bad query.
+
+    The message is one line that says what was wrong, where (file, line, id or key), and what is valid. Commands print
+    it without a traceback and exit with code 2.
+    """
+
+
+def listed(names: Iterable[object], limit: int = 12) -> str:
+    """Join names for a message: ``a, b, c`` and, past ``limit`` of them, how many more there are."""
+    items = [str(name) for name in names]
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + more

@@ -1,0 +1,134 @@
+"""The central types: what flows between the parts, and what each family of plug-ins promises.
+
+Nothing here imports torch at run time, so that configs and help stay fast. A plug-in says its family by inheriting
+from the family's protocol: ``class MelCNN(nn.Module, AudioEncoder)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+    from crossmodal.data.manifest import Manifest
+
+Tokens = dict[str, "Tensor"]
+"""What a text encoder's ``tokenize`` returns: tensors by name, to be moved to the device as they are."""
+
+
+def moved(value: Any, device: torch.device) -> Any:
+    """Move a tensor, or the tensors of a mapping, to ``device``; anything else stays as it is."""
+    if isinstance(value, Mapping):
+        return {key: moved(item, device) for key, item in value.items()}
+    return value.to(device, non_blocking=True) if hasattr(value, "to") else value
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tracks, their texts and tags, as the loader gives them.
+
+    Attributes:
+        tracks: row of each track in the loader's part, ``(batch,)`` int64.
+        audio: ``(views, batch, samples)`` waveforms, or ``(views, batch, frames, bands)`` features from a store.
+        lengths: valid samples or frames of each view, ``(views, batch)`` int64; what follows is padding.
+        tokens: the texts, tokenised; there are ``texts`` of them, and none when the dict is empty.
+        positives: ``(texts, batch)`` bool, true where the text is about the track: sets, never a diagonal.
+        languages: the language of each text.
+    """
+
+    tracks: Tensor
+    audio: Tensor
+    lengths: Tensor
+    tokens: Tokens
+    positives: Tensor
+    languages: tuple[str, ...] = ()
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch with every tensor on ``device``."""
+        return replace(self, **{f.name: moved(getattr(self, f.name), device) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """What a model makes of a batch: ``audio (views, batch, dim)`` and ``text (texts, dim)``, rows of length one."""
+
+    audio: Tensor
+    text: Tensor
+
+
+class AudioEncoder(Protocol):
+    """Audio to vectors. ``frontend`` turns samples into features; a store holds just these features."""
+
+    sample_rate: int
+    dim: int
+    frontend: torch.nn.Module
+
+    def sequence(self, features: Tensor) -> Tensor:
+        """Features ``(batch, frames, bands)`` to ``(batch, time, dim)``."""
+        ...
+
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Features ``(batch, frames, bands)`` to ``(batch, dim)``; frames at and after ``lengths`` do not count."""
+        ...
+
+
+class TextEncoder(Protocol):
+    """Texts of any length, in any language, to vectors."""
+
+    dim: int
+
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
+        """Tokenise whole texts, cut into chunks where they are long; runs in the loader's worker."""
+        ...
+
+    def forward(self, tokens: Tokens) -> Tensor:
+        """Tokens to one vector a text, ``(texts, dim)``, its chunks pooled."""
+        ...
+
+
+class Objective(Protocol):
+    """A loss: ``forward`` returns named scalar terms, which the loop weighs, sums and logs."""
+
+    needs: ClassVar[frozenset[str]]  # of {"text", "views"}
+
+    def forward(self, batch: Batch, embeddings: Embeddings) -> dict[str, Tensor]:
+        """The terms for a batch, each a scalar tensor."""
+        ...
+
+
+class Source(Protocol):
+    """A data set: its files become a Manifest. Licence and citation are constants of the class."""
+
+    licence: ClassVar[str]
+    citation: ClassVar[str]
+
+    def manifest(self) -> Manifest:
+        """Read the data set (making or checking its files where that is needed)."""
+        ...
+
+
+class Index(Protocol):
+    """One kind of FAISS index over unit vectors: rows are numbered in the order they were added."""
+
+    def build(self, vectors: np.ndarray) -> Any:
+        """A FAISS index over ``vectors (n, dim)`` float32."""
+        ...
+
+
+class Task(Protocol):
+    """One evaluation; ``primary`` names the metric that sums it up, where greater is better unless it says otherwise."""
+
+    primary: ClassVar[str]
+
+    def evaluate(self, run: Any) -> dict[str, Any]:
+        """Metrics by name, each with its value and, where it was sampled, its interval."""
+        ...
+
+
+PathLike = str | Path
