@@ -1,0 +1,76 @@
+"""Splits by group, which stay as they are when the data set grows.
+
+A track goes where its group goes, and a group goes where the hash of its name and a salt says. So neither the order
+of the rows, nor the other groups, nor the machine matters, and a track that is added moves no other: fractions are
+met in expectation, by groups, not exactly. A group is whatever must not be cut in two: an artist, an album, a piece,
+a cluster of duplicates: ``split_by_group(tracks.set_index("track_id")["artist"])``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import accumulate
+
+import numpy as np
+import pandas as pd
+
+from crossmodal.data.manifest import PARTS, Manifest
+from crossmodal.errors import InputError, listed
+
+FRACTIONS: Mapping[str, float] = {"train": 0.8, "valid": 0.1, "test": 0.1}
+
+
+def split_by_group(
+    groups: pd.Series[str], fractions: Mapping[str, float] = FRACTIONS, salt: str = ""
+) -> pd.Series[str]:
+    """The part of each track, by track id.
+
+    Args:
+        groups: the group of each track, by track id; a track whose group is empty is a group of its own.
+        fractions: the share of the groups that each part gets; they sum to one.
+        salt: another salt gives another split.
+    """
+    _check(fractions)
+    names = groups.astype("str").fillna("")
+    own = names == ""
+    keys = np.where(own, "track\0", "group\0") + np.where(own, names.index.astype("str"), names).astype(object)
+    bounds = np.array(list(accumulate(fractions.values())))[:-1]
+    codes, unique = pd.factorize(keys)
+    drawn = np.array([_uniform(salt + "\0" + key) for key in unique])
+    parts = np.array(list(fractions), dtype=object)[np.searchsorted(bounds, drawn, side="right")]
+    return pd.Series(parts[codes], index=groups.index, dtype="str", name="part")
+
+
+def _check(fractions: Mapping[str, float]) -> None:
+    if unknown := [part for part in fractions if part not in PARTS]:
+        raise InputError(f"unknown parts {listed(unknown)}; a split has {listed(PARTS)}")
+    if min(fractions.values(), default=-1.0) < 0 or abs(sum(fractions.values()) - 1) > 1e-6:
+        raise InputError(f"fractions must be at least 0 and sum to 1, not {dict(fractions)}")
+
+
+def _uniform(key: str) -> float:
+    """A number in [0, 1) that the key alone decides."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest(), "big") / 2**48
+
+
+def add_split(manifest: Manifest, name: str, parts: pd.Series[str]) -> Manifest:
+    """The manifest with one more split: ``parts`` gives train, valid or test by track id; not all need be in it."""
+    if name in set(manifest.splits["name"]):
+        raise InputError(f"there is a split {name!r} already; there are: {listed(manifest.splits['name'].unique())}")
+    if unknown := sorted(set(parts) - set(PARTS)):
+        raise InputError(f"split {name!r} has unknown parts {listed(unknown)}; a split has {listed(PARTS)}")
+    if len(absent := parts.index.difference(pd.Index(manifest.tracks["track_id"]))):
+        raise InputError(f"split {name!r} has {len(absent)} tracks that the manifest has not: {listed(absent, 3)}")
+    rows = pd.DataFrame({"track_id": parts.index, "name": name, "part": parts.to_numpy()}, dtype="str")
+    return replace(manifest, splits=pd.concat([manifest.splits, rows], ignore_index=True))
+
+
+def split_hash(manifest: Manifest, name: str) -> str:
+    """Sixteen hex digits that say which track is in which part of a split, whatever the order of the rows."""
+    rows = manifest.splits[manifest.splits["name"] == name]
+    if rows.empty:
+        raise InputError(f"there is no split {name!r}; there are: {listed(manifest.splits['name'].unique())}")
+    lines = sorted(f"{track}\t{part}\n" for track, part in zip(rows["track_id"], rows["part"], strict=True))
+    return hashlib.blake2b("".join(lines).encode(), digest_size=8).hexdigest()
