@@ -1,0 +1,231 @@
+"""An experiment: a YAML file, the files it builds on, and overrides from the command line become a frozen `Config`.
+
+A file may begin with ``defaults: [base, ...]``, names of files in its own folder, without ``.yaml``, later ones over
+earlier ones and the file itself over them all. Sections (`Features`, `Text`, `Train`, `Run`) are merged key by key;
+everything else, the blocks of plug-ins too, is stated whole, so that no setting of one encoder is left to another.
+An override ``train.epochs=3`` sets one value, ``~train.patience`` removes one. ``${oc.env:HOME}`` and other
+interpolations are OmegaConf's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_type_hints
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from crossmodal import registry, settings
+from crossmodal.errors import InputError, listed
+from crossmodal.files import write_text
+from crossmodal.settings import Amount, Count, Setting, Share, Whole, describe, fits
+
+Block = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """How log-mel features are stored."""
+
+    folder: str = "cache/features"  # of the stores, one a manifest and front end
+    precision: Literal[16, 32] = 16  # bits of a stored value
+    workers: Whole = 2  # processes that decode
+    max_duration_s: Amount | None = None  # what follows in a longer file is not read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Which texts training reads."""
+
+    kinds: list[str] | None = None  # of the manifest's texts; all of them if null
+    languages: list[str] | None = None  # all of them if null
+    tag_sentences: Share = 0.5  # share of the texts that the lexicon makes from tags
+    sentences: Count = 3  # sampled from a long review, each time anew
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """The loop."""
+
+    epochs: Count  # passes over the training part
+    batch_size: Count  # tracks of a batch
+    views: Count = 1  # crops of a track in a batch
+    lr: Amount = 1e-3  # AdamW's highest learning rate
+    weight_decay: Amount = 0.01  # of weight matrices
+    warmup: Share = 0.05  # share of the steps in which lr rises; a cosine follows
+    clip_norm: Amount = 1.0  # highest norm of the gradient
+    accumulate: Count = 1  # batches of an optimiser's step
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: by what the device can do
+    validate_every: Count = 1  # epochs
+    save_every: Count = 50  # steps between saved states
+    patience: Whole = 0  # validations without a better one before training stops; 0: never
+    workers: Whole = 0  # processes of the loader
+    threads: Count | None = None  # of torch on a CPU; torch's own choice if null
+    loggers: list[Literal["csv", "tensorboard", "wandb"]] = field(
+        default_factory=lambda: ["csv"]
+    )  # beside metrics.jsonl
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Where a run lies. No part of what is learnt, so no part of the config's hash."""
+
+    folder: str = "runs"  # holds <name>/<time>
+    new: bool = False  # start another run even if one of this config is unfinished
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A whole experiment, resolved."""
+
+    name: str  # of the experiment and of its folder of runs
+    data: Block  # {name: a data set, its settings}
+    split: str  # name of a split of the manifest
+    seed: Whole = 0  # of everything that is drawn
+    dim: Count = 128  # of the joint space
+    window_s: Amount = 4.0  # seconds of a training crop and of a segment
+    audio_encoder: Block = field(default_factory=lambda: {"name": "mel_cnn"})  # {name: ..., its settings}
+    text_encoder: Block = field(default_factory=lambda: {"name": "mini_transformer"})  # {name: ..., its settings}
+    objectives: dict[str, Block] = field(default_factory=lambda: {"clip": {}})  # name -> settings and its weight
+    features: Features = field(default_factory=Features)
+    text: Text = field(default_factory=Text)
+    train: Train
+    tasks: dict[str, Block] = field(default_factory=lambda: {"retrieval": {}})  # name -> settings; run at the end
+    queries: list[str] = field(default_factory=list)  # asked and answered on the screen at the end
+    run: Run = field(default_factory=Run)
+
+
+_SECTIONS = {key for key, hint in get_type_hints(Config).items() if is_dataclass(hint)}
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read an experiment.
+
+    Args:
+        path: the YAML file.
+        overrides: ``key=value`` with dotted keys and YAML values, or ``~key``.
+
+    Raises:
+        InputError: file or defaults not there or not YAML; an override without its key; unknown keys; wrong types.
+    """
+    values = _composed(Path(path), ())
+    for override in overrides:
+        _apply(values, override)
+    try:
+        resolved = OmegaConf.to_container(OmegaConf.create(values), resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"{path}: {str(error).splitlines()[0]}") from error
+    return _section(Config, resolved, str(path))
+
+
+def save(config: Config, path: str | Path) -> None:
+    """Write the resolved config as YAML; `load` reads it back as it was."""
+    write_text(path, OmegaConf.to_yaml(asdict(config)))
+
+
+def config_hash(config: Config) -> str:
+    """SHA-256 of the resolved content but for ``run``: two configs of one hash train the same model."""
+    content = {key: value for key, value in asdict(config).items() if key != "run"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def check_plugins(config: Config) -> None:
+    """Check every plug-in's block against its constructor; the plug-ins are imported, no data is read.
+
+    Raises:
+        InputError: an unknown plug-in, or a setting that is unknown, missing or of the wrong type.
+    """
+    registry.check("datasets", config.data, "data")
+    registry.check("encoders.audio", config.audio_encoder, "audio_encoder")
+    registry.check("encoders.text", config.text_encoder, "text_encoder")
+    for name, block in config.objectives.items():
+        weight = block.get("weight", 1.0)
+        if not fits(weight, Amount):
+            raise InputError(f"objectives.{name}: weight is {weight!r}, but must be {describe(Amount)}")
+        registry.check("objectives", {k: v for k, v in block.items() if k != "weight"} | {"name": name}, "objectives")
+    for name, block in config.tasks.items():
+        registry.check("tasks", block | {"name": name}, "tasks")
+
+
+def _composed(path: Path, chain: tuple[Path, ...]) -> Block:
+    """The file's content over that of its defaults; ``chain`` holds the files that led here."""
+    if path.resolve() in chain:
+        raise InputError(f"{path}: its defaults lead back to itself ({' -> '.join(p.name for p in chain)})")
+    content = _read(path)
+    defaults = content.pop("defaults", [])
+    if not fits(defaults, list[str]):
+        raise InputError(f"{path}: defaults is {defaults!r}, but must be a list of names of files beside it")
+    composed: Block = {}
+    for name in defaults:
+        composed = _merged(composed, _composed(path.parent / f"{name}.yaml", (*chain, path.resolve())))
+    return _merged(composed, content)
+
+
+def _read(path: Path) -> Block:
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except OSError as error:
+        beside = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        raise InputError(f"{path}: {error.strerror}; experiments there: {listed(beside) or 'none'}") from error
+    except (YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must hold keys and values, not a {type(content).__name__}")
+    return content
+
+
+def _merged(under: Block, over: Block) -> Block:
+    sections = {
+        key: under[key] | over[key]
+        for key in _SECTIONS & under.keys() & over.keys()
+        if isinstance(under[key], dict) and isinstance(over[key], dict)
+    }
+    return under | over | sections
+
+
+def _apply(values: Block, override: str) -> None:
+    """Set or remove one value, in place."""
+    key, equals, text = override.removeprefix("~").partition("=")
+    *parents, last = key.split(".")
+    removes = override.startswith("~")
+    if removes == bool(equals) or not all([*parents, last]):
+        raise InputError(f"{override!r} is not an override; write key=value, or ~key to remove one")
+    block = values
+    for parent in parents:
+        block = block.get(parent) if removes else block.setdefault(parent, {})  # type: ignore[assignment]
+        if not isinstance(block, dict):
+            raise InputError(f"{override!r}: {parent} holds no keys")
+    if removes and last not in block:
+        raise InputError(f"{override!r}: there is no {key}; there are {listed(block, limit=50)}")
+    if removes:
+        del block[last]
+    else:
+        block[last] = _value(text, override)
+
+
+def _value(text: str, override: str) -> Any:
+    try:
+        return OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)["value"]
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise InputError(f"{override!r}: the value is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _section(cls: type[T], values: Block, where: str) -> T:
+    """Build a dataclass from a block, and the dataclasses within it."""
+    wanted = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    hints = get_type_hints(cls, include_extras=True)
+    required = {key for key, f in wanted.items() if f.default is MISSING and f.default_factory is MISSING}
+    types = {key: dict if is_dataclass(hint) else hint for key, hint in hints.items()}
+    settings.check(where, values, {key: Setting(types[key], key in required) for key in wanted})
+    return cls(**{key: _converted(hints[key], key, value) for key, value in values.items()})
+
+
+def _converted(hint: Any, key: str, value: Any) -> Any:
+    is_section = isinstance(hint, type) and is_dataclass(hint)
+    return _section(hint, value, key) if is_section else settings.converted(value, hint)

@@ -1,0 +1,146 @@
+"""The plain types that a setting may have, checked and described in one place for configs and for plug-ins.
+
+Plain are int, float, str, bool, None, `Path`, `Literal`, ``list[T]``, ``tuple[T, ...]``, ``dict[str, T]``, unions of
+these, and any of them bounded by `Annotated` with a `Range`. An int is accepted for a float, and a bool never for an
+int; a list is accepted for a tuple and a str for a path, since YAML has neither.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from crossmodal.errors import InputError, listed
+
+_NAMES = {None: "null", NoneType: "null", Any: "anything", Path: "path", dict: "mapping"}
+_SCALARS = (bool, int, float, str, Path, list, tuple, dict)
+_UNIONS = (Union, UnionType)
+_ACCEPTED: dict[Any, Any] = {float: (int, float), tuple: (list, tuple), Path: (str, Path)}
+
+
+@dataclass(frozen=True)
+class Range:
+    """Bounds of a number, both included; NaN is never within."""
+
+    low: float
+    high: float = math.inf
+
+    def holds(self, value: float) -> bool:
+        """Whether ``value`` is within."""
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"at least {self.low:g}" if self.high == math.inf else f"between {self.low:g} and {self.high:g}"
+
+
+Count = Annotated[int, Range(1)]
+Whole = Annotated[int, Range(0)]
+Share = Annotated[float, Range(0, 1)]
+Amount = Annotated[float, Range(0)]
+
+
+class Setting(NamedTuple):
+    """What a key of a block holds, and whether it must be given."""
+
+    annotation: Any
+    required: bool
+
+
+def is_plain(annotation: Any) -> bool:
+    """Whether a setting may have this type; what is not plain is given by the code, never by a config."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return True
+    if origin is Annotated:
+        return is_plain(args[0])
+    if origin in _UNIONS:
+        return all(is_plain(arg) for arg in args)
+    if origin in (list, tuple, dict):
+        return all(arg in (Any, ...) or is_plain(arg) for arg in args)
+    return annotation in (*_SCALARS, None, NoneType)
+
+
+def fits(value: Any, annotation: Any) -> bool:
+    """Whether ``value`` is of the plain type ``annotation``."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return fits(value, args[0]) and all(bound.holds(value) for bound in args[1:])
+    if origin in _UNIONS:
+        return any(fits(value, arg) for arg in args)
+    if origin is Literal:
+        return any(type(value) is type(arg) and value == arg for arg in args)
+    if origin in (list, tuple, dict):
+        return _fits_container(value, origin, args)
+    return _fits_scalar(value, annotation)
+
+
+def _fits_container(value: Any, origin: type, args: tuple[Any, ...]) -> bool:
+    if origin is dict:
+        return isinstance(value, dict) and all(fits(k, args[0]) and fits(v, args[1]) for k, v in value.items())
+    if not isinstance(value, list | tuple):
+        return False
+    if origin is tuple and args[-1] is not ...:
+        return len(value) == len(args) and all(map(fits, value, args))
+    return all(fits(item, args[0]) for item in value)
+
+
+def _fits_scalar(value: Any, annotation: Any) -> bool:
+    if annotation in (None, NoneType):
+        return value is None
+    if annotation is Any or isinstance(value, bool):
+        return annotation in (Any, bool)
+    return isinstance(value, _ACCEPTED.get(annotation, annotation))
+
+
+def converted(value: Any, annotation: Any) -> Any:
+    """A value that fits, as the type itself: an int given for a float, a list for a tuple, a str for a path."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return converted(value, args[0])
+    if origin in _UNIONS:
+        exact = any(type(value) in (arg, get_origin(arg)) for arg in args)
+        return value if exact else converted(value, next(arg for arg in args if fits(value, arg)))
+    wanted = origin or annotation
+    return wanted(value) if wanted in (float, tuple, Path) else value
+
+
+def describe(annotation: Any) -> str:
+    """A plain type in words, as messages say it."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return " ".join([describe(args[0]), *map(str, args[1:])])
+    if origin in _UNIONS:
+        return " or ".join(describe(arg) for arg in args)
+    if origin is Literal:
+        return " or ".join(repr(arg) for arg in args)
+    if origin is dict:
+        return "mapping"
+    if origin in (list, tuple):
+        return f"list of {describe(args[0])}"
+    return _NAMES.get(annotation) or str(annotation.__name__)
+
+
+def check(where: str, values: Mapping[str, Any], settings: Mapping[str, Setting]) -> None:
+    """Raise `InputError` for the first unknown key, wrong value, or missing key of a block.
+
+    Args:
+        where: what the block is called in the message.
+        values: the block.
+        settings: what it may hold.
+    """
+    valid = listed((f"{key} ({describe(s.annotation)})" for key, s in settings.items()), limit=50) or "none"
+    for key, value in values.items():
+        if key not in settings:
+            raise InputError(f"{where} has no setting {key!r}; valid: {valid}")
+        wanted = settings[key].annotation
+        if not fits(value, wanted):
+            given = f"{reprlib.repr(value)} ({_NAMES.get(type(value), type(value).__name__)})"
+            raise InputError(f"{where}: {key} is {given}, but must be {describe(wanted)}")
+    for key, setting in settings.items():
+        if setting.required and key not in values:
+            raise InputError(f"{where} lacks {key} ({describe(setting.annotation)}); valid: {valid}")

@@ -1,0 +1,212 @@
+"""Experiments: composed, overridden, checked, saved and told apart by their hash."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from crossmodal.config import Config, check_plugins, config_hash, load, save
+from crossmodal.errors import InputError
+
+MINIMAL = """
+name: tiny
+data: {name: synthetic}
+split: default
+train: {epochs: 2, batch_size: 8}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(MINIMAL)
+    return tmp_path
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_minimal_experiment_has_every_default(folder):
+    config = load(folder / "tiny.yaml")
+    assert (config.name, config.train.epochs, config.dim, config.window_s) == ("tiny", 2, 128, 4.0)
+    assert config.objectives == {"clip": {}}
+    assert config.train.loggers == ["csv"]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.dim = 3
+
+
+def test_sections_are_merged_and_blocks_of_plugins_stated_whole(folder):
+    write(folder, "base", MINIMAL + "audio_encoder: {name: mel_cnn, width: 32}\nobjectives: {clip: {weight: 2.0}}\n")
+    write(folder, "more", "seed: 5\ntrain: {lr: 0.5}\n")
+    text = "defaults: [base, more]\ntrain: {epochs: 9}\naudio_encoder: {name: other}\nobjectives: {sigmoid: {}}\n"
+    config = load(write(folder, "mine", text))
+    assert (config.train.epochs, config.train.batch_size, config.train.lr, config.seed) == (9, 8, 0.5, 5)
+    assert config.audio_encoder == {"name": "other"}
+    assert config.objectives == {"sigmoid": {}}
+
+
+def test_later_defaults_win_over_earlier_and_they_nest(folder):
+    write(folder, "a", "defaults: [tiny]\nseed: 1\ndim: 16\n")
+    write(folder, "b", "seed: 2\n")
+    config = load(write(folder, "mine", "defaults: [a, b]\n"))
+    assert (config.seed, config.dim) == (2, 16)
+
+
+def test_defaults_that_lead_back_are_refused(folder):
+    write(folder, "a", "defaults: [b]\n")
+    write(folder, "b", "defaults: [a]\n")
+    with pytest.raises(InputError, match=r"a\.yaml: its defaults lead back to itself \(a.yaml -> b.yaml\)"):
+        load(folder / "a.yaml")
+
+
+def test_a_file_used_twice_is_no_circle(folder):
+    write(folder, "a", "defaults: [tiny]\n")
+    write(folder, "b", "defaults: [tiny]\n")
+    assert load(write(folder, "mine", "defaults: [a, b]\n")).name == "tiny"
+
+
+def test_overrides_hold_yaml_values(folder):
+    config = load(
+        folder / "tiny.yaml",
+        [
+            "train.epochs=3",
+            "train.lr=1e-4",
+            "window_s=2",
+            "run.new=true",
+            "queries=[a, 'b=c']",
+            "text.kinds=null",
+            "data={name: table, root: x}",
+            "data.columns.title=name of it",
+            "objectives.clip.weight=2",
+        ],
+    )
+    assert (config.train.epochs, config.train.lr, config.window_s, config.run.new) == (3, 1e-4, 2.0, True)
+    assert config.queries == ["a", "b=c"]
+    assert config.data == {"name": "table", "root": "x", "columns": {"title": "name of it"}}
+    assert config.objectives == {"clip": {"weight": 2}}
+
+
+def test_an_override_removes_a_key(folder):
+    path = write(folder, "mine", "defaults: [tiny]\nseed: 4\nobjectives: {clip: {}, other: {}}\ntrain: {lr: 0.5}\n")
+    config = load(path, ["~seed", "~objectives.clip", "~train.lr"])
+    assert (config.seed, config.train.lr, config.objectives) == (0, 1e-3, {"other": {}})
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("~train.lr", "there is no train.lr; there are epochs, batch_size"),
+        ("~run.new", "run holds no keys"),
+        ("~seed=3", "not an override"),
+        ("seed", "write key=value, or ~key"),
+        ("=3", "not an override"),
+        ("train..lr=3", "not an override"),
+        ("name.x=3", "name holds no keys"),
+        ("data={a: [}", "not YAML"),
+        ("seed=${nothing.there}", "nothing"),
+        ("seed=???", "seed"),
+    ],
+)
+def test_wrong_overrides_are_refused(folder, override, message):
+    with pytest.raises(InputError, match=message):
+        load(folder / "tiny.yaml", [override])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("epochs=3", r"'epochs'; valid: name \(str\), data \(mapping\), split"),
+        ("train.epoch=3", r"train has no setting 'epoch'; valid: epochs \(int at least 1\), batch_size"),
+        ("train.epochs=ten", r"train: epochs is 'ten' \(str\), but must be int at least 1"),
+        ("train.epochs=0", "epochs is 0"),
+        ("train.epochs=true", r"epochs is True \(bool\)"),
+        ("train.precision=fp16", "must be 'auto' or 'fp32' or 'bf16'"),
+        ("features.precision=16.0", "must be 16 or 32"),
+        ("text.tag_sentences=1.5", "between 0 and 1"),
+        ("train.loggers=csv", "list of 'csv'"),
+        ("train=3", r"train is 3 \(int\), but must be mapping"),
+        ("objectives={clip: 3}", "objectives is"),
+        ("seed=-1", "at least 0"),
+        ("~train.epochs", r"train lacks epochs \(int at least 1\)"),
+        ("~name", r"tiny.yaml lacks name \(str\)"),
+    ],
+)
+def test_unknown_keys_and_wrong_types_are_refused(folder, override, message):
+    with pytest.raises(InputError, match=message) as raised:
+        load(folder / "tiny.yaml", [override])
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "not YAML"),
+        ("a: 1\na: 2", "not YAML.*duplicate"),
+        ("- a", "keys and values, not a list"),
+        ("defaults: base", "must be a list of names"),
+        ("defaults: [nowhere]", "nowhere.yaml: No such file.*experiments there: mine, tiny"),
+        ("a: ${", "mine.yaml"),
+    ],
+)
+def test_broken_files_are_refused(folder, text, message):
+    with pytest.raises(InputError, match=message) as raised:
+        load(write(folder, "mine", text))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_is_not_there_or_not_text(folder):
+    with pytest.raises(InputError, match="experiments there: tiny"):
+        load(folder / "no.yaml")
+    (folder / "binary.yaml").write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(InputError, match=r"binary.yaml is not YAML"):
+        load(folder / "binary.yaml")
+
+
+def test_interpolation(folder, monkeypatch):
+    monkeypatch.setenv("CROSSMODAL_TEST_ROOT", "/music")
+    config = load(folder / "tiny.yaml", ["data.root=${oc.env:CROSSMODAL_TEST_ROOT}", "seed=${dim}", "dim=7"])
+    assert (config.data["root"], config.seed) == ("/music", 7)
+    with pytest.raises(InputError, match="CROSSMODAL_NOT_SET"):
+        load(folder / "tiny.yaml", ["data.root=${oc.env:CROSSMODAL_NOT_SET}"])
+
+
+def test_what_is_saved_is_read_back(folder):
+    config = load(folder / "tiny.yaml", ["queries=[ça, 'solo: \"cello\"', 'yes', '1e3']", "train.threads=2"])
+    save(config, folder / "saved.yaml")
+    assert load(folder / "saved.yaml") == config
+    assert config_hash(load(folder / "saved.yaml")) == config_hash(config)
+
+
+def test_the_hash_is_of_content_not_of_run_or_spelling(folder):
+    def hashed(*overrides: str) -> str:
+        return config_hash(load(folder / "tiny.yaml", overrides))
+
+    assert hashed() == hashed("run.new=true") == hashed("run.folder=/elsewhere") == hashed("window_s=4", "seed=0")
+    changed = [hashed("seed=1"), hashed("train.lr=0.1"), hashed("data.size=3"), hashed("objectives={a: {}}"), hashed()]
+    assert len(set(changed)) == 5
+
+
+def test_the_hash_does_not_depend_on_the_process(folder):
+    config = Config(**{**vars(load(folder / "tiny.yaml")), "data": {"name": "x", "b": 1, "a": 2}})
+    other = Config(**{**vars(config), "data": {"a": 2, "b": 1, "name": "x"}})
+    assert config_hash(config) == config_hash(other)
+    assert len(config_hash(config)) == 64
+
+
+def test_plugins_are_checked_with_the_place_of_the_mistake(folder, monkeypatch):
+    seen = []
+    monkeypatch.setattr("crossmodal.registry.check", lambda family, block, where: seen.append((family, block, where)))
+    check_plugins(load(folder / "tiny.yaml", ["objectives.clip={weight: 0.5, size: 1}"]))
+    assert seen == [
+        ("datasets", {"name": "synthetic"}, "data"),
+        ("encoders.audio", {"name": "mel_cnn"}, "audio_encoder"),
+        ("encoders.text", {"name": "mini_transformer"}, "text_encoder"),
+        ("objectives", {"name": "clip", "size": 1}, "objectives"),
+        ("tasks", {"name": "retrieval"}, "tasks"),
+    ]
+    with pytest.raises(InputError, match=r"objectives.clip: weight is 'x', but must be float at least 0"):
+        check_plugins(load(folder / "tiny.yaml", ["objectives.clip.weight=x"]))
