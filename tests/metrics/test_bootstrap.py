@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from crossmodal.errors import InputError
+from crossmodal.metrics.bootstrap import bootstrap
+
+
+def test_interval_of_many_values_is_the_normal_one() -> None:
+    values = np.random.default_rng(0).normal(3, 2, size=2000)
+    mean, low, high = bootstrap(values, draws=2000)
+    half = 1.96 * values.std() / np.sqrt(2000)
+    assert mean == pytest.approx(values.mean())
+    assert (low, high) == pytest.approx((mean - half, mean + half), abs=0.1 * half)
+
+
+def test_equals_a_plain_loop_over_groups() -> None:
+    values, groups = [0.0, 1.0, 1.0, 0.0, 1.0], ["b", "a", "a", "c", "b"]
+    members = [[1.0, 1.0], [0.0, 1.0], [0.0]]  # a, b, c
+    rng = np.random.default_rng(5)
+    means = []
+    for _ in range(50):
+        drawn = [value for group in rng.integers(3, size=3) for value in members[group]]
+        means.append(sum(drawn) / len(drawn))
+    found = bootstrap(values, groups, draws=50, seed=5, level=0.8)
+    assert found == pytest.approx((0.6, np.quantile(means, 0.1), np.quantile(means, 0.9)))
+
+
+def test_groups_that_are_alike_widen_the_interval() -> None:
+    values = np.repeat(np.random.default_rng(1).random(40), 25)
+    apart, together = bootstrap(values), bootstrap(values, np.repeat(np.arange(40), 25))
+    assert together.mean == apart.mean
+    assert 4 < (together.high - together.low) / (apart.high - apart.low) < 6  # sqrt(25) = 5
+
+
+def test_order_of_grouped_values_does_not_matter_and_the_seed_does() -> None:
+    rng = np.random.default_rng(2)
+    values, groups, order = rng.random(60), rng.integers(9, size=60), rng.permutation(60)
+    assert bootstrap(values, groups) == pytest.approx(bootstrap(values[order], groups[order]), rel=1e-12)
+    assert bootstrap(values, groups) == bootstrap(values, groups)
+    assert bootstrap(values, groups, seed=1).low != bootstrap(values, groups).low
+
+
+def test_level_widens() -> None:
+    values = np.random.default_rng(3).random(100)
+    narrow, wide = bootstrap(values, level=0.5), bootstrap(values, level=0.99)
+    assert wide.low < narrow.low < narrow.mean < narrow.high < wide.high
+
+
+def test_queries_without_a_value_are_left_out() -> None:
+    assert bootstrap([0.0, np.nan, 1.0, np.nan], ["a", "b", "c", "c"]) == bootstrap([0.0, 1.0])
+    assert bootstrap([2.0]) == (2.0, 2.0, 2.0)
+
+
+def test_bad_arguments_are_refused() -> None:
+    for values in ([], [np.nan], [1.0, np.inf]):
+        with pytest.raises(InputError, match="must be finite"):
+            bootstrap(values)
+    with pytest.raises(InputError, match=r"groups \(1,\)"):
+        bootstrap([1.0, 2.0], ["a"])
+    with pytest.raises(InputError, match="draws are 0"):
+        bootstrap([1.0], draws=0)
+    with pytest.raises(InputError, match="level is 95"):
+        bootstrap([1.0], level=95)
