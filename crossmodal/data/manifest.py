@@ -11,6 +11,7 @@ Unknown values are ``""`` for words, NaN for ``duration`` (seconds) and 0 for ``
 from __future__ import annotations
 
 import csv
+import os
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -112,6 +113,7 @@ class Manifest:
     def load(cls, folder: str | Path) -> Manifest:
         """Read what `save` wrote; a file or a column that is missing is an `InputError` that names it."""
         folder = Path(folder)
+        files.recover(folder)
         about = files.read_json(folder / "manifest.json")
         if not isinstance(about, dict) or about.get("version") != VERSION or "root" not in about:
             raise InputError(f"{folder / 'manifest.json'} is not that of a manifest of version {VERSION}")
@@ -145,10 +147,11 @@ class Manifest:
 
     def select(self, track_ids: Iterable[str]) -> Manifest:
         """The tracks of ``track_ids`` with all their rows, in the order they have here."""
-        wanted = pd.Index(pd.Series(list(track_ids), dtype="str"))
-        if len(unknown := wanted.difference(pd.Index(self.tracks["track_id"]))):
+        wanted = pd.Series(list(track_ids), dtype="str")
+        unknown = wanted[~checks.among(wanted, self.tracks["track_id"])]
+        if len(unknown):
             raise InputError(f"{len(unknown)} track ids are not in the manifest: {listed(unknown, 3)}")
-        kept = {name: table[table["track_id"].isin(wanted)] for name, table in self.tables.items()}
+        kept = {name: table[checks.among(table["track_id"], wanted)] for name, table in self.tables.items()}
         changes: dict[str, Any] = {name: table.reset_index(drop=True) for name, table in kept.items()}
         return replace(self, **changes)
 
@@ -166,9 +169,8 @@ class Manifest:
     @cached_property
     def _absolute(self) -> dict[str, str]:
         root = self.root.absolute()
-        return {
-            track: str(root / path) for track, path in zip(self.tracks["track_id"], self.tracks["path"], strict=True)
-        }
+        joined = [os.path.join(root, path) for path in self.tracks["path"]]  # pathlib takes ten times as long
+        return dict(zip(self.tracks["track_id"], joined, strict=True))
 
     def relevance(self, kind: str | None = None, language: str | None = None) -> dict[str, frozenset[str]]:
         """The set of tracks that each text is about, by text id; of one ``kind`` and ``language``, or of all.
