@@ -8,7 +8,7 @@ import sys
 import pytest
 
 LIGHT = ["crossmodal", "crossmodal.errors", "crossmodal.files", "crossmodal.settings", "crossmodal.registry"]
-LIGHT += ["crossmodal.config", "crossmodal.types"]
+LIGHT += ["crossmodal.config", "crossmodal.types", "crossmodal.doctor"]
 
 
 @pytest.mark.parametrize("module", LIGHT)
