@@ -9,11 +9,11 @@ a cluster of duplicates: ``split_by_group(tracks.set_index("track_id")["artist"]
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import accumulate
 
-import numpy as np
 import pandas as pd
 
 from crossmodal.data.manifest import PARTS, Manifest
@@ -33,14 +33,11 @@ def split_by_group(
         salt: another salt gives another split.
     """
     _check(fractions)
-    names = groups.astype("str").fillna("")
-    own = names == ""
-    keys = np.where(own, "track\0", "group\0") + np.where(own, names.index.astype("str"), names).astype(object)
-    bounds = np.array(list(accumulate(fractions.values())))[:-1]
-    codes, unique = pd.factorize(keys)
-    drawn = np.array([_uniform(salt + "\0" + key) for key in unique])
-    parts = np.array(list(fractions), dtype=object)[np.searchsorted(bounds, drawn, side="right")]
-    return pd.Series(parts[codes], index=groups.index, dtype="str", name="part")
+    tracks, names = groups.index.astype("str"), groups.astype("str").fillna("")
+    keys = [f"group\0{name}" if name else f"track\0{track}" for track, name in zip(tracks, names, strict=True)]
+    bounds = list(accumulate(fractions.values()))[:-1]
+    drawn = {key: list(fractions)[bisect(bounds, _uniform(f"{salt}\0{key}"))] for key in set(keys)}
+    return pd.Series([drawn[key] for key in keys], index=groups.index, dtype="str", name="part")
 
 
 def _check(fractions: Mapping[str, float]) -> None:

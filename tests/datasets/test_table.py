@@ -1,0 +1,283 @@
+"""The table source: settings that reach every column, bad rows that are recorded, and the real data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crossmodal import registry
+from crossmodal.data.manifest import Manifest
+from crossmodal.datasets import table
+from crossmodal.datasets.table import Table
+from crossmodal.errors import InputError
+from crossmodal.files import Skipped
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Five files of no length: the source looks at names alone."""
+    for name in ("rock/a.wav", "rock/b.mp3", "folk/c.OGG", "folk/tr/d.flac", "e.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def written(folder, name, text):
+    (folder / name).write_text(text, encoding="utf-8")
+    return name
+
+
+def lines(folder, *rows):
+    return written(folder, "t.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def tags(manifest):
+    return sorted(manifest.tags.itertuples(index=False, name=None))
+
+
+def annotated(manifest):
+    return sorted(manifest.annotated.itertuples(index=False, name=None))
+
+
+def test_a_folder_alone_gives_its_names_as_tags(folder):
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden" / "x.wav").touch()
+    (folder / "rock" / "cover.jpg").touch()
+    found = Table(root=str(folder), splits={"mine": {"group": "track_id"}}).manifest()
+    assert found.tracks["track_id"].tolist() == ["e.wav", "folk/c.OGG", "folk/tr/d.flac", "rock/a.wav", "rock/b.mp3"]
+    assert found.tracks["title"].tolist() == ["e", "c", "d", "a", "b"]
+    assert found.labels("folder").to_dict() == {
+        "folk/c.OGG": "folk",
+        "folk/tr/d.flac": "tr",
+        "rock/a.wav": "rock",
+        "rock/b.mp3": "rock",
+    }
+    assert found.skipped == (Skipped("rock/cover.jpg", "rock/cover.jpg", "not audio by its name"),)
+    assert len(found.splits) == 5
+    assert found.path("folk/c.OGG") == folder / "folk" / "c.OGG"
+
+
+def test_a_csv_with_mapped_columns_lists_and_several_texts(folder):
+    file = written(
+        folder,
+        "t.csv",
+        "file,performer,duration,genre,mood,review,rezension,year\n"
+        'rock/a.wav,Ann,1.5,rock;indie|rock,"[""calm"", ""dark""]",Fine.,"[""Gut."", ""Laut; gut.""]",1999\n'
+        "rock/b.mp3,Bob,,,[],Loud,['Leise'],\n",
+    )
+    found = Table(
+        root=str(folder),
+        file=file,
+        columns={"path": "file", "artist": "performer", "year": "year"},
+        texts=[{"column": "review", "language": "en", "kind": "review"}, {"column": "rezension", "language": "de"}],
+        tagsets={"genre": "genre", "mood": "mood"},
+    ).manifest()
+    assert found.tracks[["track_id", "artist", "year"]].to_numpy().tolist() == [
+        ["rock/a.wav", "Ann", "1999"],
+        ["rock/b.mp3", "Bob", ""],
+    ]
+    assert found.tracks["duration"].fillna(0).tolist() == [1.5, 0]
+    assert tags(found) == [
+        ("rock/a.wav", "genre", "indie"),
+        ("rock/a.wav", "genre", "rock"),
+        ("rock/a.wav", "mood", "calm"),
+        ("rock/a.wav", "mood", "dark"),
+    ]
+    # an empty cell is no annotation, an empty list is one
+    assert annotated(found) == [("rock/a.wav", "genre"), ("rock/a.wav", "mood"), ("rock/b.mp3", "mood")]
+    assert found.texts.to_numpy().tolist() == [
+        ["rock/a.wav:0", "rock/a.wav", "en", "review", "Fine."],
+        ["rock/b.mp3:0", "rock/b.mp3", "en", "review", "Loud"],
+        ["rock/a.wav:1", "rock/a.wav", "de", "", "Gut."],
+        ["rock/a.wav:2", "rock/a.wav", "de", "", "Laut; gut."],
+        ["rock/b.mp3:1", "rock/b.mp3", "de", "", "Leise"],
+    ]
+
+
+def test_json_lines_with_dotted_columns_and_where(folder):
+    words = [{"text": "Slow.", "lang": "en"}, {"text": "Yavaş.", "lang": "tr"}]
+    file = lines(
+        folder,
+        {"id": "a", "path": "rock/a.wav", "text": words, "meta": {"instrument": "oud"}, "origin": "real"},
+        {"id": "c", "path": "folk/c.OGG", "text": [], "meta": {"instrument": "ney"}},
+        {"id": "d", "path": "folk/tr/d.flac", "meta": {}},
+    )
+    found = Table(
+        root=str(folder),
+        file=file,
+        columns={"track_id": "id", "source": "origin"},
+        texts=[{"column": "text.text", "language_column": "text.lang", "kind": "human"}],
+        tagsets={
+            "all": "meta.instrument",
+            "folk": {"column": "meta.instrument", "where": {"path": "folk/*"}},
+            "place": {"column": "folder", "where": {"path": "folk/*", "id": "d"}},
+        },
+    ).manifest()
+    assert tags(found) == [("a", "all", "oud"), ("c", "all", "ney"), ("c", "folk", "ney"), ("d", "place", "tr")]
+    assert found.texts.to_numpy().tolist() == [
+        ["a:0", "a", "en", "human", "Slow."],
+        ["a:1", "a", "tr", "human", "Yavaş."],
+    ]
+    assert found.tracks["source"].tolist() == ["real", "", ""]
+
+
+def test_a_shared_review_is_one_text_of_many_tracks(folder):
+    file = written(folder, "t.csv", "path,album,review\nrock/a.wav,X,Fine.\nrock/b.mp3,X,Fine.\nfolk/c.OGG,Y, FINE. \n")
+    by_id = Table(str(folder), file, texts=[{"column": "review", "id_column": "album"}]).manifest()
+    assert by_id.texts["text_id"].tolist() == ["X", "X", "Y"]
+    by_words = Table(str(folder), file, texts=[{"column": "review"}]).manifest()
+    everyone = {"rock/a.wav", "rock/b.mp3", "folk/c.OGG"}
+    assert by_id.relevance() == {"X": everyone, "Y": everyone}
+    assert set(by_words.relevance().values()) == {frozenset(everyone)}
+
+
+def test_a_split_of_a_file_gives_groups_and_one_by_hash_keeps_them(folder):
+    file = written(folder, "t.tsv", "id\tpath\tartist\na\trock/a.wav\tAnn\nb\trock/b.mp3\tAnn\nc\tfolk/c.OGG\tCem\n")
+    written(folder, "dev.tsv", "id\tpart\tgroup\nc\ttest\tg2\na\ttrain\tg1\n")
+    fractions = {"train": 0.5, "test": 0.5}
+    found = Table(
+        root=str(folder),
+        file=file,
+        columns={"track_id": "id"},
+        splits={"dev": "dev.tsv", "mine": {"group": "artist", "fractions": fractions, "salt": "1"}},
+    ).manifest()
+    assert found.tracks["group"].tolist() == ["g1", "", "g2"]
+    assert found.part("dev", "train").tracks["track_id"].tolist() == ["a"]
+    parts = found.splits.query("name == 'mine'").set_index("track_id")["part"]
+    assert len(parts) == 3
+    assert parts["a"] == parts["b"]
+
+
+def test_columns_give_the_group_where_they_do(folder):
+    file = written(folder, "t.csv", "track_id,path,artist\na,rock/a.wav,Ann\n")
+    written(folder, "dev.csv", "track_id,part,group\na,train,g1\n")
+    found = Table(str(folder), file, {"group": "artist"}, splits={"dev": "dev.csv"}).manifest()
+    assert found.tracks["group"].tolist() == ["Ann"]
+
+
+def test_what_cannot_be_used_is_recorded_with_its_id(folder):
+    (folder / "rock" / "a.doc").touch()
+    file = written(
+        folder,
+        "t.csv",
+        "track_id,path,text,tags\na,rock/a.wav, ,x\ngone,rock/gone.wav,la,x\nodd,rock/a.doc,la,x\nb,rock/b.mp3,la,x\n",
+    )
+    written(folder, "s.csv", "track_id,part\na,train\ngone,train\nb,test\n")
+    found = Table(
+        str(folder), file, texts=[{"column": "text"}], tagsets={"tags": "tags"}, splits={"s": "s.csv"}
+    ).manifest()
+    assert found.validate() == []
+    assert found.tracks["track_id"].tolist() == ["a", "b"]
+    assert found.texts["track_id"].tolist() == ["b"]
+    assert found.splits["track_id"].tolist() == ["a", "b"]
+    assert found.skipped == (
+        Skipped("gone", "rock/gone.wav", "the file does not exist"),
+        Skipped("odd", "rock/a.doc", "not audio by its name"),
+        Skipped("a", "rock/a.wav", "empty text"),
+    )
+
+
+@pytest.mark.parametrize("text", ["x" * 50_000, "organ 🎹👩‍🎤", "موسيقى هادئة ‏جدا"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_long_and_unusual_texts_stay_intact(folder, text, kind):
+    row = json.dumps({"path": "e.wav", "text": text}) if kind == "jsonl" else f"path,text\ne.wav,{text}"
+    file = written(folder, f"t.{kind}", row + "\n")
+    Table(str(folder), file, texts=[{"column": "text"}]).manifest().save(folder / "saved")
+    assert Manifest.load(folder / "saved").texts["text"].tolist() == [text]
+
+
+MISTAKES = [
+    ("path\n../x.wav\n", {}, r"1 paths leave the root .*: \.\./x\.wav"),
+    ("track_id,path\na,e.wav\na,rock/a.wav\n", {}, "1 duplicate track ids: a"),
+    ("track_id,path\n,e.wav\n", {}, "1 rows of tracks have an empty track_id"),
+    ("id,file\na,e.wav\n", {}, r"t\.csv has no column 'path'; it has: id, file"),
+    ("path\ne.wav\n", {"columns": {"artist": "by"}}, r"t\.csv has no column 'by'; it has: path"),
+    ("path\ne.wav\n", {"tagsets": {"x": "genre"}}, r"no column 'genre'; it has: path, folder"),
+    ("path\ne.wav\n", {"tagsets": {"x": {"column": "path", "where": {"by": "*"}}}}, "no column 'by'"),
+    ("path\ne.wav\n", {"tagsets": {"x": {"colum": "path"}}}, "tagset x has no setting 'colum'; valid: column"),
+    ("path\ne.wav\n", {"texts": [{"language": "en"}]}, r"texts\[0\] lacks column"),
+    ("path\ne.wav\n", {"texts": [{"column": "path", "language_column": "la"}]}, "no column 'la'"),
+    ("path,t\ne.wav,\"['a', 'b']\"\n", {"texts": [{"column": "t"}], "splits": {"s": "no.csv"}}, r"no\.csv cannot be"),
+    ("path\ne.wav\n", {"splits": {"s": {"group": "band"}}}, "no column 'band'"),
+    ("path\ne.wav\n", {"splits": {"s": {"group": "path", "fractions": {"dev": 1.0}}}}, "unknown parts dev"),
+    ("path,duration\ne.wav,long\n", {}, "column duration must hold numbers"),
+    ("path\n", {}, r"t\.csv has no rows"),
+    (
+        "path,t,l\ne.wav,\"['a', 'b', 'c']\",\"['en', 'de']\"\n",
+        {"texts": [{"column": "t", "language_column": "l"}]},
+        "3",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "settings", "message"), MISTAKES)
+def test_a_mistake_is_one_clear_line(folder, text, settings, message):
+    file = written(folder, "t.csv", text)
+    with pytest.raises(InputError, match=message) as caught:
+        Table(root=str(folder), file=file, **settings).manifest()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_split_file_that_does_not_fit_is_refused(folder):
+    file = written(folder, "t.csv", "track_id,path\na,e.wav\n")
+    written(folder, "odd.csv", "track_id,part\nz,train\n")
+    with pytest.raises(InputError, match="split 'odd' has 1 tracks that the manifest has not: z"):
+        Table(str(folder), file, splits={"odd": "odd.csv"}).manifest()
+    written(folder, "bare.csv", "track_id,fold\na,1\n")
+    with pytest.raises(InputError, match=r"bare\.csv has no column 'part'; it has: track_id, fold"):
+        Table(str(folder), file, splits={"bare": "bare.csv"}).manifest()
+
+
+def test_a_root_that_is_no_folder_or_empty_is_named(tmp_path):
+    with pytest.raises(InputError, match="nowhere is not a folder"):
+        Table(str(tmp_path / "nowhere")).manifest()
+    with pytest.raises(InputError, match="has no audio files"):
+        Table(str(tmp_path)).manifest()
+
+
+def test_it_is_a_plug_in_whose_settings_are_checked(folder):
+    assert len(registry.build("datasets", "table", root=str(folder)).manifest()) == 5
+    with pytest.raises(InputError, match="no setting 'path'"):
+        registry.check("datasets", {"name": "table", "root": ".", "path": "x"})
+
+
+def documented():
+    """The data blocks in the module's docstring."""
+    return [yaml.safe_load(after.split("\n\n")[1]) for after in table.__doc__.split("::")[1:]]
+
+
+def test_the_documented_blocks_fit():
+    blocks = documented()
+    assert [block["split"] for block in blocks] == ["dev", "mine"]
+    for block in blocks:
+        registry.check("datasets", block["data"])
+
+
+@pytest.mark.skipif(not (DATA / "manifest.jsonl").is_file(), reason="the real data is not at ../shared/data")
+def test_the_real_data_is_read_whole():
+    settings = documented()[0]["data"] | {"root": str(DATA)}
+    found = registry.build("datasets", settings.pop("name"), **settings).manifest()
+    assert found.validate() == []
+    assert len(found) == 3856
+    assert found.skipped == ()
+    assert {part: len(found.part("dev", part)) for part in ("train", "valid", "test")} == {
+        "train": 2709,
+        "valid": 463,
+        "test": 684,
+    }
+    counts = {name: len(found.labels(name)) for name in ("philharmonia_instrument", "melody", "makam")}
+    assert counts == {"philharmonia_instrument": 2518, "melody": 411, "makam": 336}
+    assert found.labels("melody").nunique() == 28
+    assert found.labels("makam").nunique() == 24
+    assert found.labels("symbtr_instrument").nunique() == 5
+    assert found.labels("philharmonia_instrument").value_counts().iloc[:12].tolist() == [190] * 12
+    assert (found.tracks["group"] != "").all()
+    kinds = found.texts.groupby(["kind", "language"]).size().to_dict()
+    assert kinds == {("human", "en"): 97, ("human-short", "en"): 12, ("template", "en"): 3540, ("template", "tr"): 336}
+    # template sentences of the same labels are one query with many tracks
+    assert max(map(len, found.relevance(kind="template").values())) > 10
