@@ -115,6 +115,13 @@ def test_equal_tracks_stand_by_the_hash_of_their_ids_whatever_their_order_in_mem
     assert answers[0] == sorted(ids, key=lambda name: hashlib.blake2b(name.encode(), digest_size=8).digest())[:10]
 
 
+def test_of_equal_segments_the_first_answers(tmp_path: Path) -> None:
+    vectors = np.tile(np.eye(3, dtype=np.float32), (4, 1))  # four segments alike for each of three queries
+    segments = pd.DataFrame({"track_id": "t", "start": np.arange(12.0), "end": np.arange(12.0) + 1})
+    index = SearchIndex.build(tmp_path, vectors, segments, segments[["track_id"]][:1], "m")
+    assert [seen(hits) for hits in index.search(vectors[:3], 1)] == [[("t", 1.0, float(i))] for i in range(3)]
+
+
 def test_excluded_tracks_are_no_candidates(tmp_path: Path) -> None:
     vectors, segments, _ = material()
     index = built(tmp_path)

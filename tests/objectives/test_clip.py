@@ -120,6 +120,8 @@ def test_views_are_scored_each_and_averaged() -> None:
 def test_bf16_autocast_and_bf16_inputs_are_computed_in_float32() -> None:
     objective, given = Clip(temperature=0.01), embeddings(1, 6, 5, dim=64, dtype=torch.float32)
     plain = objective(batch(SHARED), given)["clip"]
+    exact = by_loops(given.text.double() @ given.audio[0].double().T / 0.01, SHARED)
+    assert plain.item() == pytest.approx(exact, rel=1e-5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(objective(batch(SHARED), given)["clip"], plain)
     half = Embeddings(given.audio.bfloat16(), given.text.bfloat16())
