@@ -1,0 +1,1 @@
+"""Kinds of FAISS index, found by file name."""

@@ -1,0 +1,1 @@
+"""Losses, found by file name."""
