@@ -50,8 +50,10 @@ from crossmodal.files import Skipped
 from crossmodal.types import Source
 
 Spec = TypeVar("Spec")
-AUDIO = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".aif", ".aiff", ".aifc", ".au")
-AUDIO += (".caf", ".w64", ".wma", ".webm", ".mka")
+AUDIO = (
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac"),
+    *(".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".wma", ".webm", ".mka"),
+)
 NUMBERS = ("duration", "sample_rate")
 
 
