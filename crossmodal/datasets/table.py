@@ -52,7 +52,7 @@ from crossmodal.types import Source
 Spec = TypeVar("Spec")
 AUDIO = (
     *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac"),
-    *(".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".wma", ".webm", ".mka"),
+    *(".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".wma", ".webm", ".mka", ".wv", ".ape", ".ac3", ".amr"),
 )
 NUMBERS = ("duration", "sample_rate")
 
