@@ -27,7 +27,7 @@ from crossmodal.orchestra.attributes import ABSENT, ALBUM_TRACKS, TAGSETS, Album
 from crossmodal.orchestra.render import Piece, write
 from crossmodal.types import Source
 
-VERSION = 1  # of the sound: raise it when a golden hash changes
+VERSION = 2  # of the sound: raise it when a golden hash changes, and old audio is refused
 CHUNK = 16  # pieces that a worker takes at a time
 KEYS = 12
 
@@ -61,8 +61,8 @@ class Synthetic(Source):
         sample_rate: int = 16000,
         workers: int = 2,
     ) -> None:
-        limits = {"tracks": (tracks, 12), "seed": (seed, 0), "duration_s": (duration_s, 1.0)}
-        limits |= {"sample_rate": (sample_rate, 8000), "workers": (workers, 1)}
+        limits: dict[str, tuple[float, float]] = {"tracks": (tracks, 12), "seed": (seed, 0)}
+        limits |= {"duration_s": (duration_s, 1.0), "sample_rate": (sample_rate, 8000), "workers": (workers, 1)}
         for name, (value, least) in limits.items():
             if value < least:
                 raise InputError(f"synthetic: {name} must be at least {least}, not {value}")

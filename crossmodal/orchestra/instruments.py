@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ Timbre = Callable[[float, int, int, np.random.Generator], Signal]
 
 TABLE = 4096
 BLOCK = 256
+STEADY_S = 1e9  # a decay that nobody lives to hear
 
 
 def noise(samples: int, rng: np.random.Generator) -> Signal:
@@ -72,7 +74,7 @@ def phases(frequency: float, samples: int, rate: int, vibrato_hz: float = 0.0, d
     """The phase of a tone in periods; ``depth`` is the vibrato's relative deviation in frequency."""
     phase: Signal = frequency / rate * np.arange(samples, dtype=np.float64)
     if depth:
-        phase += (depth * frequency / (2 * np.pi * vibrato_hz)) * (1 + damped(vibrato_hz, 1e9, samples, rate))
+        phase += (depth * frequency / (2 * np.pi * vibrato_hz)) * (1 + damped(vibrato_hz, STEADY_S, samples, rate))
     return phase
 
 
@@ -159,6 +161,50 @@ def bass(frequency: float, samples: int, rate: int, rng: np.random.Generator) ->
 TIMBRES: dict[str, Timbre] = {
     timbre.__name__: timbre for timbre in (guitar, organ, bells, trumpet, flute, violin, clarinet, synthesizer)
 }
+
+
+class Body(NamedTuple):
+    """What an instrument adds to its tones whatever their pitch: air (noise that follows the tone) and formants in Hz."""
+
+    air: float
+    formants: tuple[float, ...]
+
+
+BODIES = {
+    "guitar": Body(0.05, (220.0, 1900.0)),
+    "organ": Body(0.04, (600.0, 4700.0)),
+    "bells": Body(0.04, (3300.0, 6600.0)),
+    "trumpet": Body(0.05, (1200.0, 2600.0)),
+    "flute": Body(0.20, (900.0, 6000.0)),
+    "violin": Body(0.10, (430.0, 3600.0)),
+    "clarinet": Body(0.03, (300.0, 1500.0)),
+    "synthesizer": Body(0.05, (750.0, 2100.0, 5300.0)),
+}
+FORMANT_GAIN, FORMANT_OCTAVES = 7.0, 0.3
+
+
+def resonate(tone: Signal, body: Body, rate: int, rng: np.random.Generator) -> Signal:
+    """The tone with its air, through its formants."""
+    air = body.air * smooth(np.abs(tone), rate // 50) * noise(len(tone), rng)
+    return np.fft.irfft(_gains(body, len(tone), rate) * np.fft.rfft(tone + air), n=len(tone))
+
+
+@lru_cache(maxsize=16)
+def _gains(body: Body, samples: int, rate: int) -> Signal:
+    """The gain of each of the spectrum's points."""
+    points = np.arange(samples // 2 + 1)
+    octaves = np.log2(np.maximum(points, 1) * rate / samples)
+    gains = np.full(len(points), 0.5)
+    for formant in body.formants:
+        gains += FORMANT_GAIN / (1.0 + ((octaves - np.log2(formant)) / FORMANT_OCTAVES) ** 4)
+    return gains
+
+
+def smooth(signal: Signal, width: int) -> Signal:
+    """The mean of ``width`` neighbours, as differences of running sums."""
+    sums = np.cumsum(np.pad(signal, (width - width // 2, width // 2)))
+    result: Signal = (sums[width:] - sums[:-width]) / width
+    return result
 
 
 def drum(kind: str, rate: int, rng: np.random.Generator) -> Signal:

@@ -11,11 +11,23 @@ from numpy.typing import NDArray
 
 from crossmodal.files import atomic
 from crossmodal.orchestra.attributes import Attributes, generator
-from crossmodal.orchestra.instruments import TIMBRES, Signal, Timbre, bass, drum, noise
+from crossmodal.orchestra.instruments import (
+    BODIES,
+    STEADY_S,
+    TIMBRES,
+    Signal,
+    Timbre,
+    bass,
+    damped,
+    drum,
+    noise,
+    resonate,
+    smooth,
+)
 from crossmodal.orchestra.score import Hit, Note, compose
 
 LEVEL_DB = {"soft": -28.0, "loud": -13.0, "swelling": -13.0}
-BRIGHTNESS = {"soft": 0.25, "loud": 1.5, "swelling": 1.5}  # gain of what lies above about 1 kHz
+BRIGHTNESS = {"soft": 0.4, "loud": 1.4, "swelling": 1.4}  # gain of what lies above about 1 kHz
 SWELL_DB, SWELL_S = 22.0, 3.6  # each swell rises by so much in so long, and begins again
 TREMOLO_HZ = 8.0
 ECHOES = 16
@@ -40,14 +52,16 @@ def render(piece: Piece) -> NDArray[np.int16]:
     rng = generator(piece.seed, 1, piece.number)
     score = compose(attributes, piece.key, piece.duration_s, rng)
     detune = 1.0 + 0.012 * (rng.random() - 0.5)
-    lead = _level(_play(score.lead, TIMBRES[attributes["instrument"]], samples, rate, detune, rng))
+    instrument = attributes["instrument"]
+    lead = _play(score.lead, TIMBRES[instrument], samples, rate, detune, rng)
+    lead = _level(resonate(lead, BODIES[instrument], rate, rng))
     if attributes["mood"] == "mysterious":
-        lead *= 1.0 - 0.35 * (1.0 + np.sin(2 * np.pi * TREMOLO_HZ / rate * np.arange(samples)))
-    mix = lead + 0.35 * _level(_play(score.bass, bass, samples, rate, detune, rng))
+        lead *= 1.0 - 0.35 * (1.0 + damped(TREMOLO_HZ, STEADY_S, samples, rate))
+    mix = lead + 0.4 * _level(_play(score.bass, bass, samples, rate, detune, rng))
     if score.hits:
-        mix += (1.2 + 0.5 * rng.random()) * _level(_strike(score.hits, samples, rate, rng))
+        mix += (0.6 + 0.4 * rng.random()) * _level(_strike(score.hits, samples, rate, rng))
     mix = _dynamics(_level(_room(mix, rate, rng)), attributes["dynamics"], rate, rng)
-    mix += 10 ** ((-62 + 12 * rng.random()) / 20) * noise(samples, rng)
+    mix += 10 ** ((-72 + 12 * rng.random()) / 20) * noise(samples, rng)
     mixed: NDArray[np.int16] = np.round(32767 * np.tanh(mix)).astype(np.int16)
     return mixed
 
@@ -103,17 +117,10 @@ def _room(signal: Signal, rate: int, rng: np.random.Generator) -> Signal:
     return mix
 
 
-def _smooth(signal: Signal, width: int) -> Signal:
-    """The mean of ``width`` neighbours, as differences of running sums."""
-    sums = np.cumsum(np.pad(signal, (width - width // 2, width // 2)))
-    result: Signal = (sums[width:] - sums[:-width]) / width
-    return result
-
-
 def _dynamics(signal: Signal, dynamics: str, rate: int, rng: np.random.Generator) -> Signal:
     """Level and brightness: what is played loud is bright as well, and a swell grows in both."""
     width = max(rate // 2000, 2)
-    dull = _smooth(_smooth(signal, width), width)
+    dull = smooth(smooth(signal, width), width)
     gain_db = LEVEL_DB[dynamics] + 6.0 * (rng.random() - 0.5)
     rise: Signal | float = 1.0
     if dynamics == "swelling":

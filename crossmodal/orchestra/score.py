@@ -71,7 +71,7 @@ class Bar:
 
     def note(self, beat: float, beats: float, degree: int) -> Note:
         """A note of this bar, louder on the first beat, and on whole beats than between them."""
-        velocity = 1.0 if beat == 0 else 0.65 if beat == int(beat) else 0.5
+        velocity = 1.0 if beat == 0 else 0.55 if beat == int(beat) else 0.45
         length = beats * self.beat_s * self.articulation
         return Note(self.start_s + beat * self.beat_s, length, self.pitch(degree), velocity)
 
@@ -90,7 +90,7 @@ def compose(attributes: Attributes, key: int, duration_s: float, rng: np.random.
         if attributes["texture"] == "melody":
             degree = _melody(bar, degree, score.lead, rng)
         elif attributes["texture"] == "chords":
-            score.lead.extend(bar.note(beat, 1, root + third) for beat in range(beats) for third in (0, 2, 4))
+            score.lead.extend(bar.note(beat, 1, root + third) for beat in range(beats) for third in (0, 2, 4, 7, 9))
         else:
             _arpeggio(bar, score.lead, rng)
         score.bass.append(Note(bar.start_s, 0.9 * beat_s, 33 + (bar.pitch(root) - 33) % 12, 1.0))
@@ -115,7 +115,7 @@ def _melody(bar: Bar, degree: int, notes: list[Note], rng: np.random.Generator) 
 
 def _arpeggio(bar: Bar, notes: list[Note], rng: np.random.Generator) -> None:
     """The chord's notes one after another, up and down, in even quavers."""
-    shape = ((0, 2, 4, 7, 9, 7, 4, 2), (0, 4, 7, 9, 7, 4, 7, 4))[rng.integers(0, 2)]
+    shape = ((0, 4, 7, 11, 14, 11, 7, 4), (0, 2, 4, 7, 9, 11, 14, 7))[rng.integers(0, 2)]
     for quaver in range(2 * bar.beats):
         notes.append(bar.note(quaver / 2, 0.5, bar.root + shape[quaver % len(shape)]))
 
