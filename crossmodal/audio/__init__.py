@@ -1,0 +1,1 @@
+"""Audio: decoding, windows and front ends."""

@@ -1,0 +1,173 @@
+"""The feature store: the front end's frames of all tracks in one HDF5 file, made to be cropped at random.
+
+The frames lie in one contiguous, uncompressed dataset, which is memory-mapped: a crop reads its own bytes and nothing
+else, and no process holds more than what it looks at.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from crossmodal.audio.decode import Channels
+from crossmodal.data.extraction import run
+from crossmodal.data.shards import Done, Recipe
+from crossmodal.errors import InputError
+from crossmodal.files import Skipped, atomic, remove, write_skipped
+
+if TYPE_CHECKING:
+    from crossmodal.audio.frontends import LogMel
+    from crossmodal.data.manifest import Manifest
+
+VERSION = 1
+
+
+class FeatureStore:
+    """A store, open for reading. Pickled, as for a worker process, it is a path that is opened again.
+
+    Attributes:
+        track_ids: the tracks in it, in the order of the manifest.
+        frontend_settings: the settings of the `LogMel` that made it.
+        fingerprint: of that front end.
+        silence: the value of digital silence, which is the right padding.
+        skipped: the tracks that could not be used.
+
+    Raises:
+        InputError: the file is missing, is no store, or was never finished.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise InputError(f"there is no feature store {path}; `crossmodal features` makes one")
+        try:
+            with h5py.File(self.path, "r") as file:
+                self._read(file)
+        except (OSError, KeyError) as error:
+            raise InputError(f"{path} is not a feature store, or a broken one: {error}") from error
+
+    def _read(self, file: h5py.File) -> None:
+        if not file.attrs.get("complete") or file.attrs["version"] != VERSION:
+            raise InputError(f"{self.path} is not a finished feature store of version {VERSION}; extract it again")
+        self.frontend_settings: dict[str, Any] = json.loads(file.attrs["frontend"])
+        self.fingerprint = str(file.attrs["fingerprint"])
+        self.silence = float(file.attrs["silence"])
+        self.track_ids: list[str] = file["track_ids"].asstr()[:].tolist()
+        self.skipped = [Skipped(*row) for row in file["skipped"].asstr()[:].tolist()]
+        self._offsets: NDArray[np.int64] = file["offsets"][:]
+        self._rows = {track: row for row, track in enumerate(self.track_ids)}
+        frames = file["frames"]
+        self._frames: NDArray[np.floating] = np.memmap(
+            self.path, frames.dtype, "r", offset=frames.id.get_offset(), shape=frames.shape
+        )
+
+    def __reduce__(self) -> tuple[type[FeatureStore], tuple[Path]]:
+        return FeatureStore, (self.path,)
+
+    def __len__(self) -> int:
+        """The number of tracks."""
+        return len(self.track_ids)
+
+    def __getitem__(self, track_id: str) -> NDArray[np.floating]:
+        """All frames of a track, ``(frames, bands)`` or, in stereo, ``(frames, 2, bands)``: a view of the file."""
+        start, stop = self._bounds(track_id)
+        return self._frames[start:stop]
+
+    def length(self, track_id: str) -> int:
+        """The number of frames of a track."""
+        start, stop = self._bounds(track_id)
+        return stop - start
+
+    def crop(self, track_id: str, start: int, length: int) -> NDArray[np.floating]:
+        """``length`` frames of a track from ``start``; fewer at its end."""
+        return self[track_id][start : start + length]
+
+    def check(self, frontend: LogMel) -> None:
+        """Raise `InputError` if another front end made this store."""
+        if frontend.fingerprint == self.fingerprint:
+            return
+        mine, theirs = self.frontend_settings, frontend.settings
+        other = [f"{key} {mine.get(key)}, not {theirs[key]}" for key in theirs if mine.get(key) != theirs[key]]
+        raise InputError(f"{self.path} was made by another front end: {'; '.join(other) or 'of another class'}")
+
+    def _bounds(self, track_id: str) -> tuple[int, int]:
+        row = self._rows.get(track_id)
+        if row is None:
+            raise InputError(f"track {track_id} is not in {self.path}; skipped.csv beside it may say why")
+        return int(self._offsets[row]), int(self._offsets[row + 1])
+
+
+def extract(
+    manifest: Manifest,
+    frontend: LogMel,
+    out: str | Path,
+    workers: int = 1,
+    precision: Literal[16, 32] = 16,
+    channels: Channels = 1,
+    max_duration_s: float | None = None,
+) -> FeatureStore:
+    """Extract the features of a manifest's tracks into the store ``out``, and open it.
+
+    What is done is kept in ``<out>.partial`` until the store is whole, so an extraction that was killed goes on where
+    it stopped. The store's bytes do not depend on ``workers``. Tracks that cannot be used are in the store's
+    ``skipped`` and in ``<out>.skipped.csv``. While it is put together, the disk holds the frames twice.
+
+    Args:
+        manifest: whose tracks.
+        frontend: what turns samples into frames; it may be on any device, but extraction runs on the CPU.
+        out: the file to write.
+        workers: processes that decode; 1 does it in this process.
+        precision: bits of a stored value.
+        channels: 1 for mono frames ``(bands,)``, 2 for stereo frames ``(2, bands)``.
+        max_duration_s: what follows in a longer file is not read.
+
+    Raises:
+        InputError: no track can be used, the disk is full, a worker died, or ``<out>.partial`` has other settings.
+    """
+    out = Path(out)
+    recipe = Recipe(frontend.settings, precision, channels, max_duration_s)
+    with run(manifest, recipe, out, workers) as (folder, found, skipped):
+        write_skipped(out.with_suffix(".skipped.csv"), skipped)
+        if not found:
+            first = f"; the first: {skipped[0].path}: {skipped[0].reason}" if skipped else ""
+            raise InputError(f"none of {len(manifest)} tracks can be used{first}")
+        with atomic(out) as temporary, h5py.File(temporary, "w") as file:
+            _write(file, frontend, recipe, folder, found, skipped)
+    remove(folder)
+    return FeatureStore(out)
+
+
+def _write(
+    file: h5py.File,
+    frontend: LogMel,
+    recipe: Recipe,
+    folder: Path,
+    found: dict[str, Done],
+    skipped: list[Skipped],
+) -> None:
+    """Copy the frames track by track in the manifest's order; "complete" comes last."""
+    shape = frontend.shape if recipe.channels == 1 else (recipe.channels, *frontend.shape)
+    offsets = np.cumsum([0, *(entry.frames for entry in found.values())], dtype=np.int64)
+    frames = file.create_dataset("frames", (int(offsets[-1]), *shape), recipe.dtype)
+    raw = {
+        name: np.memmap(folder / name, recipe.dtype, "r").reshape(-1, *shape)
+        for name in {entry.shard for entry in found.values()}
+    }
+    for entry, start in zip(found.values(), offsets, strict=False):
+        frames[start : start + entry.frames] = raw[entry.shard][entry.start : entry.start + entry.frames]
+    text = h5py.string_dtype()
+    file.create_dataset("track_ids", data=list(found), dtype=text)
+    file.create_dataset("offsets", data=offsets)
+    file.create_dataset("skipped", data=np.array(skipped, object).reshape(-1, len(Skipped._fields)), dtype=text)
+    file.attrs["version"] = VERSION
+    file.attrs["frontend"] = json.dumps(frontend.settings)
+    file.attrs["fingerprint"] = frontend.fingerprint
+    file.attrs["silence"] = frontend.silence
+    file.attrs["recipe"] = json.dumps(recipe.to_dict())
+    file.flush()
+    file.attrs["complete"] = True
