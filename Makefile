@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# each by name: those that __all__ does not list would have no page
+MODULES = $(subst /,.,$(patsubst %/__init__,%,$(basename $(shell find crossmodal -name '*.py'))))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow lint unit format docs bench clean
@@ -33,7 +35,7 @@ format: $(INSTALLED)-test ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 
 docs: $(INSTALLED)-dev ## the pages of every module and class, in build/docs
-	$(BIN)/python -m pdoc --docformat google --output-directory build/docs crossmodal
+	$(BIN)/python -m pdoc --docformat google --output-directory build/docs $(MODULES)
 
 bench: $(INSTALLED)-bench ## every benchmark, ratios on the screen
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
