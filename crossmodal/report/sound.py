@@ -1,0 +1,28 @@
+"""The seconds of a track that the page plays, inside the page itself."""
+
+from __future__ import annotations
+
+import base64
+from io import BytesIO
+from pathlib import Path
+
+import soundfile
+
+from crossmodal.audio.decode import AudioError, decode
+
+SAMPLE_RATE = 24_000
+SECONDS = 8.0
+
+
+def data_uri(path: Path, start: float, end: float) -> str:
+    """A stretch of audio as a ``data:`` address: mono MP3, which every browser plays; at most `SECONDS` of it.
+
+    Raises:
+        AudioError: the file cannot be decoded, or ends before the stretch begins.
+    """
+    audio = decode(path, SAMPLE_RATE, start_s=start, stop_s=min(end, start + SECONDS))
+    if audio.size == 0:
+        raise AudioError(path, f"ends before {start:g} s")
+    file = BytesIO()
+    soundfile.write(file, audio[0].clip(-1, 1), SAMPLE_RATE, format="MP3", subtype="MPEG_LAYER_III")
+    return "data:audio/mpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")

@@ -1,0 +1,100 @@
+"""The report's figures in rows: metrics by task, training curves, what was skipped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from crossmodal.report.figures import Chart, ceiling, line_chart
+
+VALID = "valid/"
+SCORE = "valid/score"  # what the loop chooses the best step by
+NO_TERMS = {"step", "lr", "grad_norm"}
+
+Metric = Mapping[str, Any]
+Logged = Mapping[str, float]
+
+
+class Row(NamedTuple):
+    """Metrics over the same queries and candidates; ``subset`` is the kind and language of texts, "" for all."""
+
+    group: str
+    subset: str
+    queries: int | None
+    candidates: int | None
+    metrics: dict[str, Metric]
+
+
+class Table(NamedTuple):
+    """A task's metrics. The bars show ``measure`` and end at ``scale``."""
+
+    task: str
+    measure: str
+    measures: list[str]
+    rows: list[Row]
+    scale: float
+
+
+def headlines(results: Mapping[str, Any]) -> list[tuple[str, str, Metric]]:
+    """Task, name and value of the primary metrics; a task may have one for each of its tagsets."""
+    return [
+        (task, name, metric)
+        for task, found in results.get("tasks", {}).items()
+        for name, metric in found["metrics"].items()
+        if name == found["primary"] or name.endswith(f"/{found['primary']}")
+    ]
+
+
+def table(task: str, found: Mapping[str, Any]) -> Table:
+    """The metrics ``<group>/<subset...>/<measure>`` of a task: a row for each group and subset, a column a measure."""
+    rows: dict[tuple[Any, ...], Row] = {}
+    for name, metric in found["metrics"].items():
+        *path, measure = name.split("/")
+        group, subset = words(path[0]) if path else "", " · ".join(map(words, path[1:]))
+        key = (group, subset, metric.get("queries"), metric.get("candidates"))
+        rows.setdefault(key, Row(*key, {})).metrics[measure] = metric
+    primary = found["primary"].rpartition("/")[2]
+    others = {measure: None for row in rows.values() for measure in row.metrics if measure != primary}
+    shown = [row.metrics[primary] for row in rows.values() if primary in row.metrics]
+    bounds = [metric[key] for metric in shown for key in ("value", "high", "chance") if metric.get(key) is not None]
+    groups = list(dict.fromkeys(row.group for row in rows.values()))
+    together = sorted(rows.values(), key=lambda row: groups.index(row.group))
+    return Table(task, primary, [primary, *others], together, ceiling(bounds))
+
+
+def words(name: str) -> str:
+    """A metric's or task's name as one reads it."""
+    return name.replace("_", " ")
+
+
+def charts(rows: Sequence[Logged]) -> tuple[list[Chart], int | None]:
+    """Charts of the rows of metrics.jsonl, the loss and its terms first, and the best step, if there was validation."""
+    best = best_step(rows)
+    terms = _series([row for row in rows if "loss" in row], lambda name: name not in NO_TERMS)
+    if len(terms) == 2:  # the only term is the loss itself, but for its weight
+        terms = {"loss": terms["loss"]}
+    found = [line_chart("Training loss", terms, best)] if terms else []
+    judged = _series(rows, lambda name: name.startswith(VALID))
+    measures = dict.fromkeys(name.rpartition("/")[2] for name in judged)
+    for measure in measures:
+        lines = {words(name): judged[name] for name in judged if name.rpartition("/")[2] == measure}
+        named = {_between(name, measure): points for name, points in lines.items()}
+        found.append(line_chart(f"Validation: {words(measure)}", named, best))
+    return found, best
+
+
+def best_step(rows: Sequence[Logged]) -> int | None:
+    """The first step with the highest validation score."""
+    scored = [row for row in rows if not math.isnan(row.get(SCORE, math.nan))]
+    return int(max(scored, key=lambda row: row[SCORE])["step"]) if scored else None
+
+
+def _series(rows: Sequence[Logged], wanted: Any) -> dict[str, list[tuple[float, float]]]:
+    names = dict.fromkeys(name for row in rows for name in row if wanted(name))
+    return {name: [(row["step"], row[name]) for row in rows if row.get(name) is not None] for name in names}
+
+
+def _between(name: str, measure: str) -> str:
+    inner = name.removeprefix(VALID).removesuffix(words(measure)).strip("/")
+    return inner.replace("/", " · ") or words(measure)
