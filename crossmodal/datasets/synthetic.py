@@ -61,11 +61,11 @@ class Synthetic(Source):
         sample_rate: int = 16000,
         workers: int = 2,
     ) -> None:
-        limits: dict[str, tuple[float, float]] = {"tracks": (tracks, 12), "seed": (seed, 0)}
-        limits |= {"duration_s": (duration_s, 1.0), "sample_rate": (sample_rate, 8000), "workers": (workers, 1)}
-        for name, (value, least) in limits.items():
-            if value < least:
-                raise InputError(f"synthetic: {name} must be at least {least}, not {value}")
+        least = {"tracks": 12, "seed": 0, "duration_s": 1.0, "sample_rate": 8000, "workers": 1}
+        given = (tracks, seed, duration_s, sample_rate, workers)
+        for (name, low), value in zip(least.items(), given, strict=True):
+            if value < low:
+                raise InputError(f"synthetic: {name} must be at least {low}, not {value}")
         self.root = Path(root)
         self.tracks, self.seed, self.workers = tracks, seed, workers
         self.duration_s, self.sample_rate = float(duration_s), sample_rate
@@ -88,8 +88,13 @@ class Synthetic(Source):
     def _claim(self) -> None:
         """Take the root for these settings, or refuse it where it holds the audio of others."""
         path = self.root / "synthetic.json"
-        settings = {"version": VERSION, "tracks": self.tracks, "seed": self.seed}
-        settings |= {"duration_s": self.duration_s, "sample_rate": self.sample_rate}
+        settings = {
+            "version": VERSION,
+            "tracks": self.tracks,
+            "seed": self.seed,
+            "duration_s": self.duration_s,
+            "sample_rate": self.sample_rate,
+        }
         if not path.exists():
             write_json(path, settings)
         elif (found := read_json(path)) != settings:

@@ -164,7 +164,7 @@ TIMBRES: dict[str, Timbre] = {
 
 
 class Body(NamedTuple):
-    """What an instrument adds to its tones whatever their pitch: air (noise that follows the tone) and formants in Hz."""
+    """What an instrument adds to tones of any pitch: air (noise that follows the tone) and formants in Hz."""
 
     air: float
     formants: tuple[float, ...]
