@@ -15,9 +15,9 @@ _HOMES = {
     "Manifest": "crossmodal.data.manifest",
     "DualEncoder": "crossmodal.model",
     "SearchIndex": "crossmodal.search",
-    "train": "crossmodal.train",
-    "embed": "crossmodal.embed",
-    "evaluate": "crossmodal.evaluate",
+    "train": "crossmodal.training",
+    "embed": "crossmodal.embedding",
+    "evaluate": "crossmodal.evaluation",
 }
 __all__ = ["DualEncoder", "Manifest", "SearchIndex", "embed", "evaluate", "train"]
 

@@ -31,7 +31,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """How log-mel features are stored."""
+    """Where training crops come from: a store of log-mel features, or the audio files themselves."""
+
+    source: Literal["store", "audio"] = "store"  # audio: decoded as they are needed, the front end on the device
 
     folder: str = "cache/features"  # of the stores, one a manifest and front end
     precision: Literal[16, 32] = 16  # bits of a stored value

@@ -19,23 +19,39 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``, of a file or a folder; rename it to ``path`` if the block succeeds.
 
     On any error the temporary file or folder is removed and ``path`` is as it was. A full disk becomes an
-    `InputError` that names the file.
+    `InputError` that names the file. A file is replaced in one step; a folder in two, between which a kill leaves the
+    old one under another name, from where `recover` brings it back.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    recover(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     remove(temporary)
     try:
         yield temporary
         if path.is_dir():
-            remove(path)
+            os.replace(path, _aside(path))
         os.replace(temporary, path)
+        remove(_aside(path))
     except OSError as error:
         remove(temporary)
         raise InputError(f"could not write {path}: {error.strerror or error}; nothing was changed") from error
     except BaseException:
         remove(temporary)
         raise
+
+
+def recover(path: Path) -> None:
+    """Bring a folder back that a kill caught between the two steps of its replacement."""
+    if _aside(path).exists():
+        if path.exists():
+            remove(_aside(path))
+        else:
+            os.replace(_aside(path), path)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
 
 
 def remove(path: Path) -> None:

@@ -136,3 +136,9 @@ def _is_of(value: Any, family: str) -> bool:
     """By the list of base classes: protocols that hold data cannot be asked with issubclass."""
     protocol = getattr(import_module("crossmodal.types"), FAMILIES[family])
     return isinstance(value, type) and value is not protocol and protocol in value.__mro__
+
+
+def build_block(family: str, block: Mapping[str, Any], trust: Collection[str] | None = None) -> Any:
+    """Build the plug-in that a config's block ``{name: ..., setting: value, ...}`` describes; errors as `build`."""
+    arguments = {key: value for key, value in block.items() if key != "name"}
+    return build(family, block["name"], trust=trust, **arguments)

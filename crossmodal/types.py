@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from crossmodal.audio.frontends import LogMel
     from crossmodal.data.manifest import Manifest
 
 Tokens = dict[str, "Tensor"]
@@ -67,7 +68,10 @@ class AudioEncoder(Protocol):
 
     sample_rate: int
     dim: int
-    frontend: torch.nn.Module
+    frontend: LogMel
+
+    def fit(self, frames: Tensor) -> None:
+        """Set normaliser statistics from training frames ``(frames, bands)``; by default there are none."""
 
     def sequence(self, features: Tensor) -> Tensor:
         """Features ``(batch, frames, bands)`` to ``(batch, time, dim)``."""
@@ -82,6 +86,20 @@ class TextEncoder(Protocol):
     """Texts of any length, in any language, to vectors."""
 
     dim: int
+
+    def fit(self, texts: Sequence[str]) -> None:
+        """Learn a tokenizer or a vocabulary from the training texts; by default there is nothing to learn."""
+
+    def save(self, folder: Path) -> None:
+        """Write into ``folder`` what the weights do not hold; by default nothing."""
+
+    def restore(self, folder: Path) -> None:
+        """Read what `save` wrote."""
+
+    @staticmethod
+    def located(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+        """The constructor's settings for a saved encoder whose files lie in ``folder``; by default the same."""
+        return settings
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Tokenise whole texts, cut into chunks where they are long; runs in the loader's worker."""

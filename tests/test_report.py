@@ -16,7 +16,7 @@ from crossmodal import report
 from crossmodal.audio.decode import AudioError
 from crossmodal.config import Config, Train
 from crossmodal.data.manifest import Manifest
-from crossmodal.embed import Embedded, Vectors
+from crossmodal.embedding import Embedded, Vectors
 from crossmodal.files import Skipped
 from crossmodal.model import TrackVectors
 from crossmodal.report import figures, sound, space, tables

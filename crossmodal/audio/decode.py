@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Channels = Literal[1, 2]
 
-BLOCK = 1 << 16  # native frames decoded at a time: what it makes stays in the processor's cache
+BLOCK = 1 << 17  # native frames decoded at a time: small enough for the allocator to use the same memory again
 SHORTEST_S = 0.1
 QUIETEST = 1e-4  # a peak below it, -80 dBFS, is silence: dither, not music
 RATES = (4_000, 384_000)  # Hz; a header that says otherwise is broken
@@ -103,8 +103,16 @@ def blocks(
     with _opened(path) as file:
         start = min(round(start_s * file.samplerate), file.frames)
         stop = file.frames if stop_s is None else min(round(stop_s * file.samplerate), file.frames)
-        native = _checked(path, file, start, stop)
-        yield from _resampled((_mixed(block, channels) for block in native), file.samplerate, sample_rate, channels)
+        native = _checked(path, file, start, stop, channels)
+        yield from _resampled(native, file.samplerate, sample_rate, channels)
+
+
+class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]
+    """One whose ``read`` does not seek to where it is already, which makes an mp3 decode the same frames again."""
+
+    def seekable(self) -> bool:
+        """No; `seek` works all the same."""
+        return False
 
 
 @contextmanager
@@ -114,7 +122,7 @@ def _opened(path: Path) -> Iterator[AudioFile]:
     if path.stat().st_size == 0:
         raise AudioError(path, "is empty (0 bytes)")
     try:
-        file: AudioFile = soundfile.SoundFile(path)
+        file: AudioFile = _SoundFile(path)
     except soundfile.LibsndfileError as error:
         file = _open_codec(path, error)
     try:
@@ -145,8 +153,8 @@ def _check_header(path: Path, file: AudioFile) -> None:
         raise AudioError(path, f"lasts {duration:.3f} s; at least {SHORTEST_S} s are needed")
 
 
-def _checked(path: Path, file: AudioFile, start: int, stop: int) -> Iterator[Floats]:
-    """The native blocks ``(frames, channels)`` from ``start`` to ``stop``, with what only reading can tell checked."""
+def _checked(path: Path, file: AudioFile, start: int, stop: int, channels: Channels) -> Iterator[Floats]:
+    """The mixed blocks ``(frames, channels)`` from ``start`` to ``stop``, with what only reading can tell checked."""
     if start:
         file.seek(start)
     peak, position = 0.0, start
@@ -154,11 +162,13 @@ def _checked(path: Path, file: AudioFile, start: int, stop: int) -> Iterator[Flo
         block = _read(path, file, position, stop)
         if len(block) == 0:
             break
-        peak = max(peak, float(block.max()), -float(block.min()))
-        if not np.isfinite(block.sum()):
-            raise AudioError(path, f"holds NaN or infinite values near {position / file.samplerate:.1f} s")
+        mixed = _mixed(block, channels)
+        high, low = float(mixed.max()), float(mixed.min())  # both are NaN if there is one
+        if not (np.isfinite(high) and np.isfinite(low)):
+            raise AudioError(path, f"holds NaN or infinite values after {position / file.samplerate:.1f} s")
+        peak = max(peak, high, -low)
         position += len(block)
-        yield block
+        yield mixed
     if stop == file.frames:
         _check_whole(path, file, position)
     if (start, stop) == (0, file.frames) and peak < QUIETEST:

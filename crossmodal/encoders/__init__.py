@@ -1,0 +1,1 @@
+"""Encoders: one architecture a file, in ``audio`` and ``text``."""

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from crossmodal.config import Config
-from crossmodal.embed import Embedded
+from crossmodal.embedding import Embedded
 from crossmodal.files import Skipped, read_json, write_text
 from crossmodal.report import figures, space, tables
 from crossmodal.runs import Run

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from crossmodal.audio.decode import AudioError
 from crossmodal.data.manifest import Manifest, same_words
-from crossmodal.embed import Embedded
+from crossmodal.embedding import Embedded
 from crossmodal.report.figures import Chart, histogram
 from crossmodal.report.sound import data_uri
 

@@ -1,0 +1,1 @@
+"""Evaluations, found by file name; each names its primary metric."""

@@ -1,0 +1,1 @@
+"""Audio encoders, found by file name."""

@@ -1,0 +1,1 @@
+"""Text encoders, found by file name."""

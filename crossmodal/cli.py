@@ -1,0 +1,228 @@
+"""The commands. A user's mistake ends in one line and exit code 2; scripts call the same functions."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from crossmodal import __version__
+from crossmodal.errors import InputError
+
+# torch and the package's own parts are imported inside the commands: `--help` stays fast
+
+QUICKSTART = Path(__file__).parent.parent / "experiments" / "quickstart.yaml"
+AUDIO = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".wma", ".aif", ".aiff"}
+
+app = typer.Typer(
+    help="Cross-modal audio-text representation learning for music.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RunFolder = Annotated[Path, typer.Argument(help="A run's folder, or its experiment's (the newest run then).")]
+ManifestFolder = Annotated[Path, typer.Argument(help="A manifest's folder, as `crossmodal data` writes it.")]
+
+
+def say(text: str) -> None:
+    """Print a line at once, also into a pipe."""
+    print(text, flush=True)
+
+
+@app.command()
+def train(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="[EXPERIMENT.yaml] [key=value ...] [~key ...]", show_default=False)
+    ] = None,
+) -> None:
+    """Train an experiment (experiments/quickstart.yaml unless named), or go on with its unfinished run."""
+    from crossmodal import config
+    from crossmodal.training import train as run
+
+    given = list(arguments or [])
+    named = bool(given) and "=" not in given[0] and not given[0].startswith("~")
+    path = Path(given.pop(0)) if named else QUICKSTART
+    run(config.load(path, given), say)
+
+
+@app.command()
+def data(
+    name: Annotated[str, typer.Argument(help="A source: synthetic, table, ...")],
+    settings: Annotated[list[str] | None, typer.Argument(help="Its settings, key=value", show_default=False)] = None,
+    out: Annotated[Path, typer.Option(help="The manifest's folder, written.")] = Path("manifest"),
+    read_audio: Annotated[bool, typer.Option(help="Also look into every audio file.")] = False,
+) -> None:
+    """Turn a data set into a validated manifest."""
+    from omegaconf import OmegaConf
+
+    from crossmodal import registry
+
+    block = OmegaConf.to_container(OmegaConf.from_dotlist(settings or []))
+    source = {"name": name, **block}  # type: ignore[dict-item]
+    registry.check("datasets", source)
+    manifest = registry.build_block("datasets", source).manifest()
+    problems = manifest.validate(read_audio)
+    for problem in problems:
+        say(problem)
+    manifest.save(out)
+    counts = ", ".join(f"{len(table)} {name}" for name, table in manifest.tables.items())
+    say(f"{out}: {counts}; {len(manifest.skipped)} skipped (see skipped.csv), {len(problems)} problems")
+    if problems:
+        raise typer.Exit(2)
+
+
+@app.command()
+def features(
+    manifest: ManifestFolder,
+    out: Annotated[Path, typer.Option(help="The store, an .h5 file.")],
+    workers: Annotated[int, typer.Option(min=1, help="Processes that decode.")] = 2,
+    precision: Annotated[int, typer.Option(help="Bits of a stored value, 16 or 32.")] = 16,
+    frontend: Annotated[list[str] | None, typer.Option(help="A setting of the log-mel front end, key=value.")] = None,
+) -> None:
+    """Extract log-mel features of every track into one file."""
+    from omegaconf import OmegaConf
+
+    from crossmodal import registry
+    from crossmodal.audio.frontends import LogMel
+    from crossmodal.data.manifest import Manifest
+    from crossmodal.data.store import extract
+
+    if precision not in (16, 32):
+        raise InputError(f"--precision is {precision}; it is 16 or 32")
+    settings: Any = OmegaConf.to_container(OmegaConf.from_dotlist(frontend or []))
+    registry.check_settings(LogMel, settings, "--frontend")
+    store = extract(Manifest.load(manifest), LogMel(**settings), out, workers, precision=precision)  # type: ignore[arg-type]
+    say(f"{out}: {len(store.track_ids)} tracks; {len(store.skipped)} skipped (see {out.with_suffix('.skipped.csv')})")
+
+
+@app.command()
+def embed(
+    run: RunFolder,
+    manifest: ManifestFolder,
+    out: Annotated[Path, typer.Option(help="Vectors, an .npz file.")] = Path("vectors.npz"),
+) -> None:
+    """Embed every track of a manifest: ids, vectors in the joint space, and the audio encoder's features."""
+    from crossmodal.data.manifest import Manifest
+    from crossmodal.embedding import embed as embedded
+    from crossmodal.evaluation import open_model
+
+    vectors = embedded(open_model(run), Manifest.load(manifest))
+    vectors.save(out)
+    say(f"{out}: {len(vectors.track_ids)} tracks; {len(vectors.skipped)} skipped")
+
+
+@app.command()
+def index(
+    run: RunFolder,
+    manifest: ManifestFolder,
+    out: Annotated[Path | None, typer.Option(help="The index's folder; the run's own unless given.")] = None,
+) -> None:
+    """Build the search index of a manifest's tracks."""
+    from crossmodal.data.manifest import Manifest
+    from crossmodal.embedding import embed as embedded
+    from crossmodal.evaluation import build_index, open_model
+    from crossmodal.runs import find_run
+
+    tracks = Manifest.load(manifest)
+    vectors = embedded(open_model(run), tracks)
+    folder = out or find_run(run).folder / "index"
+    build_index(folder, tracks, vectors)
+    counts = f"{len(vectors.track_ids)} tracks in {len(vectors.segments)} segments"
+    say(f"{folder}: {counts}; {len(vectors.skipped)} skipped")
+
+
+@app.command()
+def search(
+    run: RunFolder,
+    query: Annotated[str, typer.Argument(help='Words, or an audio file: "solo cello, long notes", song.mp3')],
+    k: Annotated[int, typer.Option("-k", min=1, help="Answers.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="The query is words, whatever it looks like.")] = False,
+    index: Annotated[Path | None, typer.Option(help="An index; the run's own unless given.")] = None,
+) -> None:
+    """Ask the index in words or with a song."""
+    from crossmodal.evaluation import as_dict, open_model
+    from crossmodal.runs import find_run
+    from crossmodal.search import SearchIndex
+
+    path = None if text else audio_file(query)
+    model = open_model(run)
+    vectors = model.embed_text([query]) if path is None else model.embed_audio([path])
+    found = SearchIndex.open(index or find_run(run).folder / "index").search(vectors, k, model.fingerprint)[0]
+    if as_json:
+        say(json.dumps([as_dict(hit) for hit in found], ensure_ascii=False, indent=1))
+    for hit in () if as_json else found:
+        name = hit.metadata.get("title") or hit.track_id
+        say(f"{hit.rank:3d}  {hit.score:.3f}  {name}  {hit.start:.1f}-{hit.end:.1f} s  {hit.metadata.get('path', '')}")
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    task: Annotated[list[str] | None, typer.Option(help="A task with settings: probe, or probe.tagset=makam.")] = None,
+    part: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Judge a run by its experiment's tasks, or by the named ones."""
+    from crossmodal.evaluation import evaluate as judged
+    from crossmodal.evaluation import line, open_run, task_settings
+
+    opened, embedded = open_run(run)
+    results = judged(embedded, task_settings(task) if task else opened.config.tasks, part)
+    if as_json:
+        say(json.dumps(results, indent=1))
+        return
+    for name, found in results["tasks"].items():
+        for metric, value in found["metrics"].items():
+            say(f"{name}  {metric}: {line(value)}")
+    split = results["split"]
+    where = f"split {split['name']} ({split['hash']}), part {split['part']}, {split['tracks']} tracks"
+    say(f"{where}; model {results['model']}")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, what the machine can do, and how to mend what is broken."""
+    from crossmodal import doctor as surgery
+
+    raise typer.Exit(surgery.main(say))
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Options of the program itself."""
+    if show:
+        say(__version__)
+        raise typer.Exit()
+
+
+def audio_file(query: str) -> Path | None:
+    """The query as a file, or None if it is words; a file with an audio suffix that is not there is an error."""
+    path = Path(query)
+    try:
+        if path.is_file():
+            return path
+    except OSError:  # a text longer than a file name may be
+        return None
+    if path.suffix.lower() in AUDIO:
+        raise InputError(f"{query} does not exist; to search for these words, add --text")
+    return None
+
+
+def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] = app) -> int:
+    """Run the program on ``arguments`` (the process's own unless given) and return its exit code."""
+    try:
+        code = command(list(arguments) if arguments is not None else None, standalone_mode=False)
+        return int(code or 0)
+    except InputError as error:
+        print(f"crossmodal: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("crossmodal: stopped", file=sys.stderr)
+        return 130

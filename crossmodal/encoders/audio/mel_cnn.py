@@ -1,0 +1,84 @@
+"""A small residual CNN on log-mel features, made to be trained on a CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from crossmodal.audio.frontends import LogMel
+from crossmodal.types import AudioEncoder
+
+
+class Stage(nn.Module):
+    """Halve time and bands, then refine: conv 3x3 stride 2, and a residual conv 3x3, each with batch norm and ReLU."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.down = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+        )
+        self.refine = nn.Sequential(nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, inputs, time, bands)`` to ``(batch, outputs, time / 2, bands / 2)``, rounded up."""
+        x = self.down(x)
+        return torch.relu(x + self.refine(x))
+
+
+class MelCNN(nn.Module, AudioEncoder):
+    """Log-mel frames to one vector: strided residual stages, bands kept in place, mean and deviation over time.
+
+    Unlike a CNN with global pooling, the last feature map keeps its position in frequency (it is flattened, not
+    averaged, over bands), since register and pitch are part of what words say about music.
+    """
+
+    def __init__(
+        self,
+        frontend: dict[str, Any] | None = None,
+        channels: list[int] | None = None,
+        dim: int = 256,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.frontend = LogMel(**(frontend or {}))
+        self.sample_rate = self.frontend.sample_rate
+        self.dim = dim
+        widths = channels or [24, 48, 96, 192]
+        bands = self.frontend.bands
+        self.register_buffer("mean", torch.zeros(bands))
+        self.register_buffer("deviation", torch.ones(bands))
+        pairs = zip([1, *widths], widths, strict=False)
+        self.stages = nn.Sequential(*(Stage(a, b) for a, b in pairs)).to(memory_format=torch.channels_last)
+        self.stride = 2 ** len(widths)
+        self.mix = nn.Sequential(nn.Linear(widths[-1] * -(-bands // self.stride), dim), nn.ReLU(), nn.Dropout(dropout))
+        self.pool = nn.Linear(2 * dim, dim)
+
+    @torch.no_grad()
+    def fit(self, frames: Tensor) -> None:
+        """Set the normaliser from training frames ``(frames, bands)``: mean and deviation of each band."""
+        self.mean.copy_(frames.mean(0))
+        self.deviation.copy_(frames.std(0).clamp(min=1e-3))
+
+    def sequence(self, features: Tensor) -> Tensor:
+        """Features ``(batch, frames, bands)`` to ``(batch, time, dim)``, one step for every ``stride`` frames."""
+        x = ((features - self.mean) / self.deviation).unsqueeze(1)
+        x = self.stages(x.to(memory_format=torch.channels_last))
+        return self.mix(x.permute(0, 2, 1, 3).flatten(2))
+
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Features ``(batch, frames, bands)`` to ``(batch, dim)``; frames at and after ``lengths`` do not count."""
+        steps = self.sequence(features)
+        weights = self._weights(steps, lengths)
+        mean = (steps * weights).sum(1)
+        # the small constant keeps the gradient of the root finite where a clip is one step long
+        deviation = ((steps - mean.unsqueeze(1)).square() * weights).sum(1).add(1e-6).sqrt()
+        return self.pool(torch.cat([mean, deviation], dim=1))
+
+    def _weights(self, steps: Tensor, lengths: Tensor | None) -> Tensor:
+        if lengths is None:
+            return steps.new_full((1, steps.shape[1], 1), 1 / steps.shape[1])
+        valid = lengths.clamp(min=1).add(self.stride - 1).div(self.stride, rounding_mode="floor")
+        mask = torch.arange(steps.shape[1], device=steps.device)[None] < valid[:, None]
+        return (mask / mask.sum(1, keepdim=True)).unsqueeze(2).to(steps.dtype)

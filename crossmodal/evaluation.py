@@ -1,0 +1,146 @@
+"""Judge a trained run: tasks, results.json, the index of its test part, its report and example answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from crossmodal import registry, report
+from crossmodal.config import Config
+from crossmodal.data.manifest import Manifest
+from crossmodal.data.splits import split_hash
+from crossmodal.data.store import FeatureStore
+from crossmodal.embedding import Embedded, Vectors
+from crossmodal.files import write_json, write_skipped
+from crossmodal.model import DualEncoder
+from crossmodal.prepare import store_path
+from crossmodal.runs import Run, find_run
+from crossmodal.search import Hit, SearchIndex
+
+Say = Callable[[str], None]
+
+
+def evaluate(embedded: Embedded, tasks: Mapping[str, Mapping[str, Any]], part: str = "test") -> dict[str, Any]:
+    """Run tasks on one part of a split.
+
+    Args:
+        embedded: the model beside its data.
+        tasks: name -> settings, of ``tasks/``.
+        part: train, valid or test.
+
+    Returns:
+        What ``results.json`` holds: model, split with its hash, and each task's metrics with their intervals.
+    """
+    found = {}
+    for name, settings in tasks.items():
+        task = registry.build("tasks", name, **settings)
+        found[name] = {"primary": task.primary, "settings": dict(settings), "metrics": task.evaluate(embedded, part)}
+    split = {
+        "name": embedded.split,
+        "hash": split_hash(embedded.manifest, embedded.split),
+        "part": part,
+        "tracks": len(embedded.part(part)),
+    }
+    skipped = len(embedded.vectors(part).skipped)
+    return {"model": embedded.model.fingerprint, "split": split, "tasks": found, "skipped": skipped}
+
+
+def open_run(folder: str | Path) -> tuple[Run, Embedded]:
+    """A finished or unfinished run, by its folder or its experiment's: its best model beside its data."""
+    run = find_run(folder)
+    model = DualEncoder.load(run.model, trust=trusted(run.config))
+    manifest = Manifest.load(run.folder / "manifest")
+    path = store_path(run.config, manifest, model.audio_encoder.frontend)
+    store = FeatureStore(path) if path.is_file() else None
+    return run, Embedded(model, manifest, run.config.split, store)
+
+
+def trusted(config: Config) -> list[str]:
+    """The outside classes that the user's own experiment names."""
+    return [block["name"] for block in (config.audio_encoder, config.text_encoder) if ":" in block["name"]]
+
+
+def build_index(folder: Path, manifest: Manifest, vectors: Vectors) -> SearchIndex:
+    """Index the segments of embedded tracks, with the manifest's columns as their metadata."""
+    tracks = manifest.tracks.set_index("track_id", drop=False).loc[list(vectors.track_ids)].reset_index(drop=True)
+    tracks = tracks.assign(path=[str(manifest.path(track)) for track in tracks["track_id"]])
+    return SearchIndex.build(folder, vectors.segment_vectors, vectors.segments, tracks, vectors.fingerprint)
+
+
+def ask(index: SearchIndex, model: DualEncoder, text: str, k: int = 10) -> list[Hit]:
+    """The tracks nearest to words."""
+    return index.search(model.embed_text([text]), k, model.fingerprint)[0]
+
+
+def finish(run: Run, embedded: Embedded, say: Say) -> dict[str, Any]:
+    """After training: index the test part, run the tasks, answer the example queries, write the report."""
+    results = evaluate(embedded, run.config.tasks)
+    vectors = embedded.vectors("test")
+    write_skipped(run.folder / "skipped.csv", [*embedded.manifest.skipped, *vectors.skipped])
+    index = build_index(run.folder / "index", embedded.part("test"), vectors)
+    asked = {text: ask(index, embedded.model, text, 5) for text in run.config.queries}
+    examples = [{"query": text, "hits": [as_dict(hit) for hit in hits]} for text, hits in asked.items()]
+    results = {"experiment": run.config.name, "seed": run.config.seed, **results, "examples": examples}
+    write_json(run.folder / "results.json", results)
+    page = report.write(run, embedded, results)
+    for line in summary(results):
+        say(line)
+    say(f"run {run.folder}: model/, index/, results.json, skipped.csv; open {page}")
+    return results
+
+
+def as_dict(hit: Hit) -> dict[str, Any]:
+    """A hit as the report and ``--json`` show it."""
+    shown = {key: hit.metadata.get(key, "") for key in ("title", "artist", "album", "path")}
+    return {"rank": hit.rank, "track_id": hit.track_id, "score": hit.score, "start": hit.start, "end": hit.end, **shown}
+
+
+def summary(results: Mapping[str, Any]) -> list[str]:
+    """The lines that end a run: the primary metrics with interval and chance, and the example answers."""
+    lines = []
+    for name, task in results["tasks"].items():
+        cutoff = task["primary"].split("/")[-1]
+        lines += [f"{name} {m}: {line(found)}" for m, found in task["metrics"].items() if m.endswith(f"/{cutoff}")]
+    for example in results["examples"]:
+        lines.append(f"“{example['query']}”")
+        lines += [answer(hit) for hit in example["hits"][:3]]
+    return lines
+
+
+def answer(hit: Mapping[str, Any]) -> str:
+    """One answer in words: rank, score, title and the seconds that matched."""
+    seconds = f"{hit['start']:.0f}-{hit['end']:.0f} s"
+    return f"{hit['rank']:5d}. {hit['score']:.3f}  {hit['title'] or hit['track_id']}  {seconds}  {hit['path']}"
+
+
+def line(found: Mapping[str, Any]) -> str:
+    """One figure in words."""
+    text = f"{found['value']:.3f}"
+    if found.get("low") is not None:
+        text += f" [{found['low']:.3f}, {found['high']:.3f}]"
+    if found.get("chance") is not None:
+        text += f", chance {found['chance']:.4f} ({found['value'] / found['chance']:.0f}x)"
+    return text + f", {found['queries']} queries, {found['candidates']} candidates"
+
+
+def open_model(folder: str | Path) -> DualEncoder:
+    """The best model of a run."""
+    run = find_run(folder)
+    return DualEncoder.load(run.model, trust=trusted(run.config))
+
+
+def task_settings(names: list[str]) -> dict[str, dict[str, Any]]:
+    """Tasks as a command names them: ``probe`` with its defaults, ``probe.tagset=makam`` with a setting."""
+    tasks: dict[str, dict[str, Any]] = {}
+    for name in names:
+        key, _, value = name.partition("=")
+        task, _, setting = key.partition(".")
+        block = tasks.setdefault(task, {})
+        if setting:
+            block[setting] = OmegaConf.create(f"value: {value}").value
+    for task, block in tasks.items():
+        registry.check("tasks", {"name": task, **block})
+    return tasks

@@ -1,0 +1,243 @@
+"""The dual encoder: audio and text in one space, saved as a folder that loads without the trainer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from crossmodal import __version__, registry
+from crossmodal.audio.decode import features_of
+from crossmodal.audio.segments import segments
+from crossmodal.errors import InputError, listed
+from crossmodal.files import atomic, read_json, write_json
+from crossmodal.types import AudioEncoder, Batch, Embeddings, PathLike, TextEncoder
+
+Floats = NDArray[np.float32]
+FORMAT = 1
+
+
+class TrackVectors(NamedTuple):
+    """One track's segments.
+
+    Attributes:
+        bounds: start and end in seconds, ``(segments, 2)``.
+        weights: the share of each that holds sound, ``(segments,)``.
+        vectors: unit vectors in the joint space, ``(segments, dim)``.
+        features: the audio encoder's own output, before projection, ``(segments, encoder dim)``.
+    """
+
+    bounds: Floats
+    weights: Floats
+    vectors: Floats
+    features: Floats
+
+    @property
+    def vector(self) -> Floats:
+        """The track's vector: the mean of its segments' by the seconds they hold, at length one."""
+        mean = self.weights @ self.vectors
+        return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), dtype=np.float32)
+
+    @property
+    def feature(self) -> Floats:
+        """The mean of the encoder's outputs by the seconds they hold, for probes."""
+        return np.asarray(self.weights @ self.features / self.weights.sum(), dtype=np.float32)
+
+
+class DualEncoder(nn.Module):
+    """Two encoders, each with a linear projection into one space of unit vectors.
+
+    Args:
+        audio_encoder: ``{"name": ..., **settings}``, a plug-in of ``encoders/audio``.
+        text_encoder: the same, of ``encoders/text``.
+        dim: dimensions of the joint space.
+        window_s: seconds of an inference segment, those of a training crop.
+        trust: the outside classes that may be named; None allows any (a user's own experiment).
+    """
+
+    def __init__(
+        self,
+        audio_encoder: dict[str, Any],
+        text_encoder: dict[str, Any],
+        dim: int = 128,
+        window_s: float = 4.0,
+        trust: Collection[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = {"audio_encoder": audio_encoder, "text_encoder": text_encoder, "dim": dim, "window_s": window_s}
+        self.dim, self.window_s = dim, window_s
+        self.audio_encoder: AudioEncoder = registry.build_block("encoders.audio", audio_encoder, trust)
+        self.text_encoder: TextEncoder = registry.build_block("encoders.text", text_encoder, trust)
+        self.audio_projection = nn.Linear(self.audio_encoder.dim, dim)
+        self.text_projection = nn.Linear(self.text_encoder.dim, dim)
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the waveforms that the audio encoder's front end takes, in Hz."""
+        return self.audio_encoder.sample_rate
+
+    @property
+    def window(self) -> int:
+        """Frames of a segment."""
+        return max(1, round(self.window_s * self.audio_encoder.frontend.frame_rate))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.audio_projection.weight.device
+
+    @property
+    def fingerprint(self) -> str:
+        """Names this very model: a hash of its settings and its weights. Vectors of two models never mix."""
+        digest = hashlib.sha256(repr(sorted(self.settings.items(), key=lambda item: item[0])).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def forward(self, batch: Batch) -> Embeddings:
+        """Embed a batch, waveforms or features, for training: ``audio (views, batch, dim)``, ``text (texts, dim)``."""
+        audio, lengths = self.frontend_features(batch)
+        flat = self.audio_encoder.forward(audio.flatten(0, 1), lengths.flatten())
+        vectors = F.normalize(self.audio_projection(flat).float(), dim=-1).unflatten(0, audio.shape[:2])
+        return Embeddings(
+            audio=vectors, text=self._text(batch.tokens) if batch.tokens else vectors.new_zeros(0, self.dim)
+        )
+
+    def frontend_features(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """A batch's features ``(views, batch, frames, bands)`` and their lengths, computed if it holds waveforms."""
+        if batch.audio.ndim > 3:
+            return batch.audio, batch.lengths
+        frontend = self.audio_encoder.frontend
+        return frontend(batch.audio), torch.tensor(
+            [[frontend.frames(int(n)) for n in view] for view in batch.lengths], device=batch.audio.device
+        )
+
+    def _text(self, tokens: dict[str, Tensor]) -> Tensor:
+        return F.normalize(self.text_projection(self.text_encoder.forward(tokens)).float(), dim=-1)
+
+    def embed_text(self, texts: Sequence[str], batch_size: int = 64) -> Floats:
+        """Unit vectors ``(texts, dim)``; a text may be of any length, in any language."""
+        for number, text in enumerate(texts):
+            if not text.strip():
+                raise InputError(f"text {number} is empty; give at least one word")
+        found = [np.zeros((0, self.dim), np.float32)]
+        with evaluating(self), torch.inference_mode():
+            for start in range(0, len(texts), batch_size):
+                tokens = self.text_encoder.tokenize(texts[start : start + batch_size])
+                found.append(self._text({key: value.to(self.device) for key, value in tokens.items()}).cpu().numpy())
+        return np.concatenate(found)
+
+    def embed_audio(self, paths: Sequence[PathLike], batch_size: int = 16) -> Floats:
+        """Unit vectors ``(paths, dim)``: the whole of each file, every second counted once.
+
+        Raises:
+            AudioError: a file that cannot be used, by its name and the reason.
+        """
+        frontend = self.audio_encoder.frontend
+        tracks = (features_of(Path(path), frontend) for path in paths)
+        vectors = [track.vector for track in self.embed_features(tracks, batch_size)]
+        return np.stack(vectors) if vectors else np.zeros((0, self.dim), np.float32)
+
+    def embed_features(self, tracks: Iterable[Floats], batch_size: int = 16) -> Iterator[TrackVectors]:
+        """Embed tracks given as front-end features ``(frames, bands)``, one at a time and in order."""
+        rate = self.audio_encoder.frontend.frame_rate
+        with evaluating(self), torch.inference_mode():
+            for frames in tracks:
+                parts = segments(len(frames), self.window)
+                made = [
+                    self._segments([frames[part.start : part.stop] for part in parts[start : start + batch_size]])
+                    for start in range(0, len(parts), batch_size)
+                ]
+                yield TrackVectors(
+                    bounds=np.array([(part.start / rate, part.stop / rate) for part in parts], np.float32),
+                    weights=np.array([part.weight for part in parts], np.float32),
+                    vectors=np.concatenate([vectors for vectors, _ in made]),
+                    features=np.concatenate([features for _, features in made]),
+                )
+
+    def _segments(self, parts: Sequence[Floats]) -> tuple[Floats, Floats]:
+        """Vectors and features of segments, each padded with silence to the window."""
+        silence = self.audio_encoder.frontend.silence
+        batch = np.full((len(parts), self.window, *parts[0].shape[1:]), silence, np.float32)
+        for row, part in zip(batch, parts, strict=True):
+            row[: len(part)] = part
+        lengths = torch.tensor([len(part) for part in parts], device=self.device)
+        features = self.audio_encoder.forward(torch.from_numpy(batch).to(self.device), lengths)
+        vectors = F.normalize(self.audio_projection(features), dim=-1)
+        return vectors.cpu().numpy(), features.cpu().numpy()
+
+    def save(self, folder: PathLike) -> None:
+        """Write ``config.json``, ``model.safetensors`` and the text encoder's files; whole or not at all."""
+        with atomic(folder) as temporary:
+            (temporary / "text_encoder").mkdir(parents=True)
+            self.text_encoder.save(temporary / "text_encoder")
+            save_file(
+                {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()},
+                temporary / "model.safetensors",
+            )
+            config = {"format": FORMAT, "crossmodal": __version__, "fingerprint": self.fingerprint, **self.settings}
+            write_json(temporary / "config.json", config)
+
+    @classmethod
+    def load(cls, folder: PathLike, trust: Collection[str] = ()) -> DualEncoder:
+        """Load a saved model, or the model of a run, for inference.
+
+        Nothing it names is executed but the package's own plug-ins, and the classes that ``trust`` lists.
+        """
+        folder = Path(folder)
+        folder = folder / "model" if (folder / "model" / "config.json").is_file() else folder
+        config = _config(folder)
+        text = dict(config["text_encoder"])
+        encoder = registry.find("encoders.text", text.pop("name"), trust)
+        located = {"name": config["text_encoder"]["name"], **encoder.located(text, folder / "text_encoder")}
+        model = cls(config["audio_encoder"], located, config["dim"], config["window_s"], trust)
+        model.settings["text_encoder"] = config["text_encoder"]
+        model._read(folder)
+        if model.fingerprint != config["fingerprint"]:
+            raise InputError(f"{folder} holds other weights than its config.json was written for")
+        return model.eval()
+
+    def _read(self, folder: Path) -> None:
+        self.text_encoder.restore(folder / "text_encoder")
+        try:
+            self.load_state_dict(load_file(folder / "model.safetensors"))
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{folder / 'model.safetensors'} cannot be read: {error}") from error
+        except RuntimeError as error:
+            raise InputError(
+                f"{folder / 'model.safetensors'} is of another model: {str(error).splitlines()[-1].strip()}"
+            ) from error
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    config = read_json(folder / "config.json")
+    wanted = {"format", "audio_encoder", "text_encoder", "dim", "window_s", "fingerprint"}
+    missing = wanted - set(config) if isinstance(config, dict) else wanted
+    if missing:
+        raise InputError(f"{folder / 'config.json'} is not a crossmodal model: it lacks {listed(sorted(missing))}")
+    if config["format"] != FORMAT:
+        raise InputError(f"{folder} has format {config['format']}; this version reads {FORMAT}")
+    return dict(config)
+
+
+class evaluating:
+    """Put a module in evaluation mode for a block, and back into what it was."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module, self.was = module, module.training
+
+    def __enter__(self) -> None:
+        self.module.eval()
+
+    def __exit__(self, *error: object) -> None:
+        self.module.train(self.was)

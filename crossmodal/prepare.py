@@ -1,0 +1,82 @@
+"""The data of an experiment: its manifest, and the features or waveforms that training crops come from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from crossmodal import registry
+from crossmodal.audio.frontends import LogMel
+from crossmodal.config import Config
+from crossmodal.data.loader import Batches, Crops, Texts, Waveforms
+from crossmodal.data.manifest import Manifest
+from crossmodal.data.store import FeatureStore, extract
+from crossmodal.errors import InputError
+from crossmodal.model import DualEncoder
+
+Say = Callable[[str], None]
+
+
+def read_manifest(config: Config, say: Say) -> Manifest:
+    """The manifest of the experiment's source, checked; what the source could not use is counted."""
+    manifest: Manifest = registry.build_block("datasets", config.data).manifest().check()
+    say(f"{len(manifest)} tracks, {manifest.texts['text_id'].nunique()} texts, {len(manifest.tags)} tags")
+    if manifest.skipped:
+        say(f"{len(manifest.skipped)} rows of the source could not be used; first: {manifest.skipped[0]}")
+    return manifest
+
+
+def store_path(config: Config, manifest: Manifest, frontend: LogMel) -> Path:
+    """Where the features of these tracks, by this front end, are kept."""
+    rows = manifest.paths().items()
+    tracks = hashlib.sha256("\n".join(f"{track}\t{path}" for track, path in rows).encode()).hexdigest()[:12]
+    bits = config.features.precision
+    return Path(config.features.folder) / f"{config.data['name']}-{tracks}-{frontend.fingerprint}-{bits}.h5"
+
+
+def open_store(config: Config, manifest: Manifest, frontend: LogMel, say: Say) -> FeatureStore | None:
+    """The feature store, extracted if it is not there yet; None if the experiment trains on waveforms."""
+    if config.features.source == "audio":
+        return None
+    path = store_path(config, manifest, frontend)
+    if path.is_file():
+        store = FeatureStore(path)
+    else:
+        how = config.features
+        store = extract(
+            manifest, frontend, path, how.workers, precision=how.precision, max_duration_s=how.max_duration_s
+        )
+    store.check(frontend)
+    if store.skipped:
+        say(f"{len(store.skipped)} tracks have no features; the reasons: {path.with_suffix('.skipped.csv')}")
+    return store
+
+
+def make_batches(config: Config, model: DualEncoder, manifest: Manifest, store: FeatureStore | None) -> Batches:
+    """The training batches; the text encoder learns its vocabulary, and the audio encoder its normaliser, from them."""
+    part = manifest.part(config.split, "train")
+    crops: Crops = store or Waveforms({track: Path(path) for track, path in part.paths().items()}, model.sample_rate)
+    tracks = [track for track in part.tracks["track_id"] if store is None or track in store]
+    if not tracks:
+        raise InputError(f"not one of the {len(part)} training tracks has features")
+    window = model.window if store else round(config.window_s * model.sample_rate)
+    texts = Texts(part, config.text)
+    plan = config.train
+    return Batches(tracks, crops, texts, model.text_encoder.tokenize, plan.batch_size, plan.views, window, config.seed)
+
+
+def fit_encoders(model: DualEncoder, batches: Batches, frames: int = 100_000) -> None:
+    """Fit the tokenizer to the training texts, and the normaliser to about ``frames`` frames of the first batches."""
+    model.text_encoder.fit(batches.texts.corpus())
+    found: list[torch.Tensor] = []
+    for step in range(len(batches.tracks) // batches.batch_size + 1):
+        batch = batches[step]
+        features, lengths = model.frontend_features(batch)
+        within = torch.arange(features.shape[-2]) < lengths.unsqueeze(-1)
+        found.append(features[within])
+        if sum(map(len, found)) >= frames:
+            break
+    model.audio_encoder.fit(torch.cat(found))

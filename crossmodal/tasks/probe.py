@@ -1,0 +1,109 @@
+"""Linear probe: what a logistic regression can read off frozen vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from tqdm import tqdm
+
+from crossmodal.errors import InputError, listed
+from crossmodal.metrics.bootstrap import bootstrap
+from crossmodal.metrics.classification import balanced_accuracy, confusion
+from crossmodal.types import Task
+
+if TYPE_CHECKING:
+    from crossmodal.embedding import Embedded
+
+
+class Labelled(NamedTuple):
+    """The labelled tracks of a part: ``vectors (tracks, dim)``, a label and a group each."""
+
+    vectors: NDArray[np.float32]
+    labels: NDArray[np.str_]
+    groups: NDArray[np.str_]
+
+
+class Probe(Task):
+    """Standardised logistic regression on single-label tagsets, whole tracks, balanced accuracy.
+
+    Fitted on train; C is chosen on valid by balanced accuracy; then refitted on both, and the judged part is looked at
+    once. Interval: bootstrap over the judged tracks, clustered by the manifest's groups. Chance is 1 / classes.
+
+    Args:
+        tagsets: each is probed by itself.
+        layer: ``features``, the audio encoder's output, or ``vectors``, after the projection to the joint space.
+        c: the inverse strengths of regularisation to choose from.
+        draws: of the bootstrap.
+        seed: of the bootstrap.
+    """
+
+    primary: ClassVar[str] = "balanced_accuracy"
+
+    def __init__(
+        self,
+        tagsets: list[str],
+        layer: Literal["features", "vectors"] = "features",
+        c: list[float] | None = None,
+        draws: int = 1000,
+        seed: int = 0,
+    ) -> None:
+        self.tagsets, self.layer, self.draws, self.seed = tagsets, layer, draws, seed
+        self.c = c or [0.001, 0.01, 0.1, 1.0, 10.0]
+
+    def evaluate(self, embedded: Embedded, part: str = "test") -> dict[str, Any]:
+        """``<tagset>/balanced_accuracy`` for each tagset."""
+        bar = tqdm(self.tagsets, desc="probe", unit="tagset", leave=False)
+        return {f"{tagset}/{self.primary}": self._probe(embedded, tagset, part) for tagset in bar}
+
+    def _probe(self, embedded: Embedded, tagset: str, part: str) -> dict[str, Any]:
+        train, valid, judged = (self._labelled(embedded, tagset, name) for name in ("train", "valid", part))
+        unknown = sorted(set(judged.labels) - set(train.labels))
+        if unknown:
+            raise InputError(f"tagset {tagset!r}: {part} has labels that train has not: {listed(unknown)}")
+        scores = [score(valid.labels, fitted(train, c).predict(valid.vectors)) for c in self.c]
+        chosen = self.c[int(np.argmax(scores))]
+        both = Labelled(*(np.concatenate(pair) for pair in zip(train, valid, strict=True)))
+        predicted = fitted(both, chosen).predict(judged.vectors)
+        interval = self._interval(judged, predicted)
+        return {
+            "value": score(judged.labels, predicted),
+            "low": interval[0],
+            "high": interval[1],
+            "chance": 1 / len(set(judged.labels)),
+            "queries": len(judged.labels),
+            "candidates": len(set(both.labels)),
+            "c": chosen,
+        }
+
+    def _labelled(self, embedded: Embedded, tagset: str, part: str) -> Labelled:
+        vectors, tracks = embedded.vectors(part), embedded.part(part).tracks
+        labels = embedded.part(part).labels(tagset)
+        rows = [row for row, track in enumerate(vectors.track_ids) if track in labels.index]
+        ids = [vectors.track_ids[row] for row in rows]
+        groups = tracks.set_index("track_id")["group"].loc[ids]
+        named = np.where(groups == "", pd.Series(ids, index=groups.index), groups).astype(str)
+        return Labelled(getattr(vectors, self.layer)[rows], labels.loc[ids].to_numpy(str), named)
+
+    def _interval(self, judged: Labelled, predicted: NDArray[np.str_]) -> tuple[float, float]:
+        """Balanced accuracy is the mean of each track's hit, weighted so that every class weighs the same."""
+        classes, rows, counts = np.unique(judged.labels, return_inverse=True, return_counts=True)
+        weights = len(judged.labels) / (len(classes) * counts[rows])
+        found = bootstrap((judged.labels == predicted) * weights, judged.groups, self.draws, self.seed)
+        return found.low, found.high
+
+
+def fitted(data: Labelled, c: float) -> Pipeline:
+    """A standardised logistic regression of strength ``c``, every class weighing the same."""
+    probe = LogisticRegression(C=c, max_iter=2000, class_weight="balanced")
+    return make_pipeline(StandardScaler(), probe).fit(data.vectors, data.labels)
+
+
+def score(labels: NDArray[np.str_], predicted: NDArray[np.str_]) -> float:
+    """Balanced accuracy."""
+    return balanced_accuracy(confusion(labels, predicted)[1])
