@@ -63,8 +63,8 @@ def data(
 
     from crossmodal import registry
 
-    block = OmegaConf.to_container(OmegaConf.from_dotlist(settings or []))
-    source = {"name": name, **block}  # type: ignore[dict-item]
+    block: Any = OmegaConf.to_container(OmegaConf.from_dotlist(settings or []))
+    source = {"name": name, **block}
     registry.check("datasets", source)
     manifest = registry.build_block("datasets", source).manifest()
     problems = manifest.validate(read_audio)

@@ -118,7 +118,8 @@ class Trainer:
         self.progress.step += 1
         self.progress.seconds += time.perf_counter() - began
         self.progress.loading += waited
-        row = {"loss": float(sum(terms.values())), "grad_norm": float(norm), "lr": self.schedule.get_last_lr()[0]}
+        rate = float(self.schedule.get_last_lr()[0])
+        row = {"loss": float(sum(terms.values())), "grad_norm": float(norm), "lr": rate}
         return {**row, **{name: float(term) for name, term in terms.items()}}
 
     def _backward(self, batch: Batch) -> dict[str, Tensor]:
@@ -232,7 +233,7 @@ def stop_signals() -> Iterator[list[int]]:
         received.append(number)
         signal.signal(number, before[number])
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
         signal.signal(number, note)
     try:

@@ -108,7 +108,7 @@ class DualEncoder(nn.Module):
         """Embed a batch, waveforms or features, for training: ``audio (views, batch, dim)``, ``text (texts, dim)``."""
         audio, lengths = self.frontend_features(batch)
         flat = self.audio_encoder.forward(audio.flatten(0, 1), lengths.flatten())
-        vectors = F.normalize(self.audio_projection(flat).float(), dim=-1).unflatten(0, audio.shape[:2])
+        vectors = F.normalize(self.audio_projection(flat).float(), dim=-1).view(*audio.shape[:2], self.dim)
         return Embeddings(
             audio=vectors, text=self._text(batch.tokens) if batch.tokens else vectors.new_zeros(0, self.dim)
         )

@@ -58,7 +58,9 @@ def open_store(config: Config, manifest: Manifest, frontend: LogMel, say: Say) -
 def make_batches(config: Config, model: DualEncoder, manifest: Manifest, store: FeatureStore | None) -> Batches:
     """The training batches; the text encoder learns its vocabulary, and the audio encoder its normaliser, from them."""
     part = manifest.part(config.split, "train")
-    crops: Crops = store or Waveforms({track: Path(path) for track, path in part.paths().items()}, model.sample_rate)
+    crops: Crops = store or Waveforms(
+        {str(track): Path(path) for track, path in part.paths().items()}, model.sample_rate
+    )
     tracks = [track for track in part.tracks["track_id"] if store is None or track in store]
     if not tracks:
         raise InputError(f"not one of the {len(part)} training tracks has features")

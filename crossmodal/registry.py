@@ -88,7 +88,12 @@ def check(family: str, block: Mapping[str, Any], where: str | None = None) -> No
     if not isinstance(block.get("name"), str):
         raise InputError(f"{where} lacks the name of a plug-in; there are {listed(names(family), limit=50)}")
     given = {key: value for key, value in block.items() if key != "name"}
-    plain.check(f"{where} ({block['name']})", given, settings(find(family, block["name"])))
+    check_settings(find(family, block["name"]), given, f"{where} ({block['name']})")
+
+
+def check_settings(cls: type[Any], given: Mapping[str, Any], where: str) -> None:
+    """Check settings against the constructor of a class, a plug-in or not; an `InputError` names ``where``."""
+    plain.check(where, given, settings(cls))
 
 
 def settings(cls: type[Any]) -> dict[str, plain.Setting]:

@@ -140,7 +140,7 @@ class Index(Protocol):
 
 
 class Task(Protocol):
-    """One evaluation; ``primary`` names the metric that sums it up, where greater is better unless it says otherwise."""
+    """One evaluation; ``primary`` names the metric that sums it up: greater is better unless it says otherwise."""
 
     primary: ClassVar[str]
 

@@ -136,7 +136,7 @@ class LogMel(nn.Module):
             yield from self._arrays(np.pad(held, ((0, 0), (0, half))))
 
     def _whole(self, padded: NDArray[np.float32]) -> int:
-        return max(0, 1 + (padded.shape[1] - self.n_fft) // self.hop)
+        return max(0, 1 + (int(padded.shape[1]) - self.n_fft) // self.hop)
 
     def _arrays(self, padded: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
         """The frames that lie wholly within, a few at a time."""

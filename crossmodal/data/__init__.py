@@ -1,0 +1,1 @@
+"""Data: manifests, texts, features and batches."""

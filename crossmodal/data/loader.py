@@ -50,7 +50,8 @@ class Waveforms(Crops):
         """Samples ``(length,)``, fewer at the end of the file."""
         begin = start / self.sample_rate
         end = begin + length / self.sample_rate
-        return decode(self.paths[track_id], self.sample_rate, start_s=begin, stop_s=end)[0][:length]
+        mono: NDArray[np.float32] = decode(self.paths[track_id], self.sample_rate, start_s=begin, stop_s=end)[0]
+        return mono[:length]
 
 
 class Wording(NamedTuple):
@@ -98,7 +99,7 @@ class Texts:
         return self._review(rows, rng) if rows else None
 
     def _review(self, rows: Sequence[tuple[str, str, str]], rng: np.random.Generator) -> Wording:
-        text_id, language, text = rows[rng.integers(len(rows))]
+        text_id, language, text = rows[int(rng.integers(len(rows)))]
         parts = sentences(text)
         if len(parts) > self.settings.sentences:
             kept = rng.choice(len(parts), size=rng.integers(1, self.settings.sentences + 1), replace=False)

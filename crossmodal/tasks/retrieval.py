@@ -155,7 +155,7 @@ def tag_queries(manifest: Manifest, seed: int) -> list[Query]:
     lexicon, rng = Lexicon.load(), np.random.default_rng(seed)
     tagged = {tag: frozenset(tracks) for tag, tracks in manifest.tags.groupby("tag")["track_id"]}
     return [
-        Query(lexicon.sentence([tag], language, rng), TAGS, language, tracks)
+        Query(lexicon.sentence([str(tag)], language, rng), TAGS, language, tracks)
         for tag, tracks in tagged.items()
         for language in lexicon.languages
     ]

@@ -77,7 +77,7 @@ def test_what_is_saved_is_restored(encoder: MiniTransformer, tmp_path):
 def test_an_encoder_that_was_not_fitted_says_so(tmp_path):
     with pytest.raises(InputError, match="fit"):
         MiniTransformer().tokenize(["a"])
-    with pytest.raises(InputError, match="tokenizer.json"):
+    with pytest.raises(InputError, match=r"tokenizer\.json"):
         MiniTransformer().restore(tmp_path)
 
 

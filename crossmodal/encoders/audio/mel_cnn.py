@@ -34,6 +34,9 @@ class MelCNN(nn.Module, AudioEncoder):
     averaged, over bands), since register and pitch are part of what words say about music.
     """
 
+    mean: Tensor  # of each band in the training frames, a buffer
+    deviation: Tensor  # their standard deviation, a buffer
+
     def __init__(
         self,
         frontend: dict[str, Any] | None = None,
@@ -65,7 +68,8 @@ class MelCNN(nn.Module, AudioEncoder):
         """Features ``(batch, frames, bands)`` to ``(batch, time, dim)``, one step for every ``stride`` frames."""
         x = ((features - self.mean) / self.deviation).unsqueeze(1)
         x = self.stages(x.to(memory_format=torch.channels_last))
-        return self.mix(x.permute(0, 2, 1, 3).flatten(2))
+        steps: Tensor = self.mix(x.permute(0, 2, 1, 3).flatten(2))
+        return steps
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Features ``(batch, frames, bands)`` to ``(batch, dim)``; frames at and after ``lengths`` do not count."""
@@ -74,7 +78,8 @@ class MelCNN(nn.Module, AudioEncoder):
         mean = (steps * weights).sum(1)
         # the small constant keeps the gradient of the root finite where a clip is one step long
         deviation = ((steps - mean.unsqueeze(1)).square() * weights).sum(1).add(1e-6).sqrt()
-        return self.pool(torch.cat([mean, deviation], dim=1))
+        pooled: Tensor = self.pool(torch.cat([mean, deviation], dim=1))
+        return pooled
 
     def _weights(self, steps: Tensor, lengths: Tensor | None) -> Tensor:
         if lengths is None:

@@ -33,8 +33,9 @@ class Block(nn.Module):
         q, k, v = self.qkv(self.norm_attention(x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
-        x = x + self.drop(self.out(attended.transpose(1, 2).flatten(2)))
-        return x + self.drop(self.mlp(self.norm_mlp(x)))
+        mixed: Tensor = x + self.drop(self.out(attended.transpose(1, 2).flatten(2)))
+        refined: Tensor = mixed + self.drop(self.mlp(self.norm_mlp(mixed)))
+        return refined
 
 
 class MiniTransformer(nn.Module, TextEncoder):
