@@ -34,7 +34,6 @@ class Features:
     """Where training crops come from: a store of log-mel features, or the audio files themselves."""
 
     source: Literal["store", "audio"] = "store"  # audio: decoded as they are needed, the front end on the device
-
     folder: str = "cache/features"  # of the stores, one a manifest and front end
     precision: Literal[16, 32] = 16  # bits of a stored value
     workers: Whole = 2  # processes that decode
@@ -48,6 +47,7 @@ class Text:
     kinds: list[str] | None = None  # of the manifest's texts; all of them if null
     languages: list[str] | None = None  # all of them if null
     tag_sentences: Share = 0.5  # share of the texts that the lexicon makes from tags
+    per_track: Count = 1  # texts drawn for a track of a batch
     sentences: Count = 3  # sampled from a long review, each time anew
 
 

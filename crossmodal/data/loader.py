@@ -136,7 +136,8 @@ class Batches(Dataset[Batch]):
         rows = self._rows(step * self.batch_size)
         ids = [self.tracks[row] for row in rows]
         audio, lengths = self._audio(ids, rng)
-        drawn = [text for track in ids if (text := self.texts.draw(track, rng)) is not None]
+        draws = (self.texts.draw(track, rng) for track in ids for _ in range(self.texts.settings.per_track))
+        drawn = [text for text in draws if text is not None]
         return Batch(
             tracks=torch.from_numpy(rows),
             audio=torch.from_numpy(audio),

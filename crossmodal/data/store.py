@@ -73,6 +73,10 @@ class FeatureStore:
         """The number of tracks."""
         return len(self.track_ids)
 
+    def __contains__(self, track_id: object) -> bool:
+        """Whether the store has the track."""
+        return track_id in self._rows
+
     def __getitem__(self, track_id: str) -> NDArray[np.floating]:
         """All frames of a track, ``(frames, bands)`` or, in stereo, ``(frames, 2, bands)``: a view of the file."""
         start, stop = self._bounds(track_id)
