@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from crossmodal import __version__
-from crossmodal.errors import InputError
+from crossmodal.errors import InputError, Interrupted
 
 # torch and the package's own parts are imported inside the commands: `--help` stays fast
 
@@ -59,12 +59,10 @@ def data(
     read_audio: Annotated[bool, typer.Option(help="Also look into every audio file.")] = False,
 ) -> None:
     """Turn a data set into a validated manifest."""
-    from omegaconf import OmegaConf
+    from crossmodal import config, registry
 
-    from crossmodal import registry
-
-    block: Any = OmegaConf.to_container(OmegaConf.from_dotlist(settings or []))
-    source = {"name": name, **block}
+    source: dict[str, Any] = {"name": name}
+    config.apply(source, settings or [])
     registry.check("datasets", source)
     manifest = registry.build_block("datasets", source).manifest()
     problems = manifest.validate(read_audio)
@@ -86,16 +84,15 @@ def features(
     frontend: Annotated[list[str] | None, typer.Option(help="A setting of the log-mel front end, key=value.")] = None,
 ) -> None:
     """Extract log-mel features of every track into one file."""
-    from omegaconf import OmegaConf
-
-    from crossmodal import registry
+    from crossmodal import config, registry
     from crossmodal.audio.frontends import LogMel
     from crossmodal.data.manifest import Manifest
     from crossmodal.data.store import extract
 
     if precision not in (16, 32):
         raise InputError(f"--precision is {precision}; it is 16 or 32")
-    settings: Any = OmegaConf.to_container(OmegaConf.from_dotlist(frontend or []))
+    settings: dict[str, Any] = {}
+    config.apply(settings, frontend or [])
     registry.check_settings(LogMel, settings, "--frontend")
     store = extract(Manifest.load(manifest), LogMel(**settings), out, workers, precision=precision)  # type: ignore[arg-type]
     say(f"{out}: {len(store.track_ids)} tracks; {len(store.skipped)} skipped (see {out.with_suffix('.skipped.csv')})")
@@ -165,7 +162,9 @@ def search(
 @app.command()
 def evaluate(
     run: RunFolder,
-    task: Annotated[list[str] | None, typer.Option(help="A task with settings: probe, or probe.tagset=makam.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="A task with settings: retrieval, or probe.tagsets=[makam].")
+    ] = None,
     part: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -223,6 +222,12 @@ def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] = a
     except InputError as error:
         print(f"crossmodal: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("crossmodal: stopped", file=sys.stderr)
+    except Interrupted as stop:
+        print(f"crossmodal: {stop}", file=sys.stderr)
         return 130
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        if message := error.format_message():  # of an argument that typer refuses; none where it showed the help
+            print(f"crossmodal: {message}", file=sys.stderr)
+        return 2

@@ -117,8 +117,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         InputError: file or defaults not there or not YAML; an override without its key; unknown keys; wrong types.
     """
     values = _composed(Path(path), ())
-    for override in overrides:
-        _apply(values, override)
+    apply(values, overrides)
     try:
         resolved = OmegaConf.to_container(OmegaConf.create(values), resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -191,8 +190,13 @@ def _merged(under: Block, over: Block) -> Block:
     return under | over | sections
 
 
+def apply(values: Block, overrides: Sequence[str]) -> None:
+    """Set or remove values in place: ``key=value`` with dotted keys and YAML values, or ``~key``; errors as `load`."""
+    for override in overrides:
+        _apply(values, override)
+
+
 def _apply(values: Block, override: str) -> None:
-    """Set or remove one value, in place."""
     key, equals, text = override.removeprefix("~").partition("=")
     *parents, last = key.split(".")
     removes = override.startswith("~")

@@ -103,7 +103,8 @@ def _features(model: DualEncoder, manifest: Manifest, store: FeatureStore | None
     if store is not None:
         if track_id in store:
             return np.asarray(store[track_id], dtype=np.float32)
-        return Skipped(track_id, str(store.path), "not in the feature store")
+        missing = Skipped(track_id, str(store.path), "not in the feature store")
+        return next((skipped for skipped in store.skipped if skipped.id == track_id), missing)
     path = manifest.path(track_id)
     try:
         return features_of(path, model.audio_encoder.frontend)

@@ -1,4 +1,4 @@
-"""The one exception that means "the person who called can mend this"."""
+"""The exception that means "the person who called can mend this", and the one that means "they wanted to stop"."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ class InputError(ValueError):
     The message is one line that says what was wrong, where (file, line, id or key), and what is valid. Commands print
     it without a traceback and exit with code 2.
     """
+
+
+class Interrupted(Exception):
+    """The user (Ctrl-C) or the system (SIGTERM) stopped the work, and it is saved; the message says how to go on."""
 
 
 def listed(names: Iterable[object], limit: int = 12) -> str:

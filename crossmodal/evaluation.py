@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
+from crossmodal import config as configs
 from crossmodal import registry, report
 from crossmodal.config import Config
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.splits import split_hash
 from crossmodal.data.store import FeatureStore
 from crossmodal.embedding import Embedded, Vectors
-from crossmodal.files import write_json, write_skipped
+from crossmodal.files import Skipped, write_json, write_skipped
 from crossmodal.model import DualEncoder
 from crossmodal.prepare import store_path
 from crossmodal.runs import Run, find_run
@@ -79,7 +78,8 @@ def finish(run: Run, embedded: Embedded, say: Say) -> dict[str, Any]:
     """After training: index the test part, run the tasks, answer the example queries, write the report."""
     results = evaluate(embedded, run.config.tasks)
     vectors = embedded.vectors("test")
-    write_skipped(run.folder / "skipped.csv", [*embedded.manifest.skipped, *vectors.skipped])
+    skipped = every_skip(embedded, vectors)
+    write_skipped(run.folder / "skipped.csv", skipped)
     index = build_index(run.folder / "index", embedded.part("test"), vectors)
     asked = {text: ask(index, embedded.model, text, 5) for text in run.config.queries}
     examples = [{"query": text, "hits": [as_dict(hit) for hit in hits]} for text, hits in asked.items()]
@@ -88,8 +88,14 @@ def finish(run: Run, embedded: Embedded, say: Say) -> dict[str, Any]:
     page = report.write(run, embedded, results)
     for line in summary(results):
         say(line)
-    say(f"run {run.folder}: model/, index/, results.json, skipped.csv; open {page}")
+    say(f"run {run.folder}: model/, index/, results.json; {len(skipped)} skipped (see skipped.csv); open {page}")
     return results
+
+
+def every_skip(embedded: Embedded, vectors: Vectors) -> list[Skipped]:
+    """What could not be used, each once: rows of the source, tracks without features, tracks without vectors."""
+    stored = embedded.store.skipped if embedded.store else []
+    return list(dict.fromkeys([*embedded.manifest.skipped, *stored, *vectors.skipped]))
 
 
 def as_dict(hit: Hit) -> dict[str, Any]:
@@ -133,14 +139,9 @@ def open_model(folder: str | Path) -> DualEncoder:
 
 
 def task_settings(names: list[str]) -> dict[str, dict[str, Any]]:
-    """Tasks as a command names them: ``probe`` with its defaults, ``probe.tagset=makam`` with a setting."""
-    tasks: dict[str, dict[str, Any]] = {}
-    for name in names:
-        key, _, value = name.partition("=")
-        task, _, setting = key.partition(".")
-        block = tasks.setdefault(task, {})
-        if setting:
-            block[setting] = OmegaConf.create(f"value: {value}").value
+    """Tasks as a command names them: ``retrieval`` with its defaults, ``probe.tagsets=[makam]`` with a setting."""
+    tasks: dict[str, dict[str, Any]] = {name: {} for name in names if "=" not in name}
+    configs.apply(tasks, [name for name in names if "=" in name])
     for task, block in tasks.items():
         registry.check("tasks", {"name": task, **block})
     return tasks

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tqdm import tqdm
 
 from crossmodal.config import Train
 from crossmodal.data.loader import Batches, load
-from crossmodal.errors import InputError
+from crossmodal.errors import InputError, Interrupted
 from crossmodal.files import atomic
 from crossmodal.model import DualEncoder
 from crossmodal.runs import Run
@@ -27,10 +28,6 @@ from crossmodal.types import Batch
 
 Validate = Callable[[], dict[str, float]]
 SCORE = "valid/score"  # the metric, of those that validation returns, by which the best model is chosen
-
-
-class Interrupted(Exception):
-    """Training was stopped by the user (Ctrl-C) or the system (SIGTERM); its state is saved."""
 
 
 @dataclass
@@ -90,10 +87,9 @@ class Trainer:
         if self.progress.step == 0:
             self._validate(validate)
         each = self.plan.accumulate
-        loader = load(self.batches, self.progress.step * each, self.steps * each, self.plan.workers)
+        stream = load(self.batches, self.progress.step * each, self.steps * each, self.plan.workers)
         bar = tqdm(total=self.steps, initial=self.progress.step, desc="train", unit="step", dynamic_ncols=True)
         with bar, stop_signals() as stopped:
-            stream = iter(loader)
             while self.progress.step < self.steps and not self._early():
                 row = self.step(stream)
                 bar.update()
@@ -113,12 +109,13 @@ class Trainer:
             for name, term in self._backward(batch.to(self.accelerator.device)).items():
                 terms[name] = terms.get(name, torch.zeros(())) + term / self.plan.accumulate
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.plan.clip_norm)
+        self._check_finite("norm of the gradient", norm)
+        rate = float(self.schedule.get_last_lr()[0])
         self.optimizer.step()
         self.schedule.step()
         self.progress.step += 1
         self.progress.seconds += time.perf_counter() - began
         self.progress.loading += waited
-        rate = float(self.schedule.get_last_lr()[0])
         row = {"loss": float(sum(terms.values())), "grad_norm": float(norm), "lr": rate}
         return {**row, **{name: float(term) for name, term in terms.items()}}
 
@@ -132,12 +129,17 @@ class Trainer:
             for term, value in objective(batch, embeddings).items()
         }
         loss = torch.stack(list(terms.values())).sum()
-        if not torch.isfinite(loss):
-            raise InputError(
-                f"the loss is {loss.item()} at step {self.progress.step}; the last saved state is whole. Lower train.lr"
-            )
+        self._check_finite("loss", loss)
         self.accelerator.backward(loss / self.plan.accumulate)
         return {name: term.detach().cpu() for name, term in terms.items()}
+
+    def _check_finite(self, name: str, value: Tensor) -> None:
+        """Stop before a number that is none reaches the weights, and with them the saved state."""
+        if not torch.isfinite(value):
+            raise InputError(
+                f"the {name} is {value.item()} at step {self.progress.step + 1}; what was saved before it is whole."
+                " Lower train.lr"
+            )
 
     def _after_step(self, row: dict[str, float], validate: Validate, stopped: bool) -> None:
         step = self.progress.step
@@ -147,7 +149,9 @@ class Trainer:
         if step % self.plan.save_every == 0 or step % self.validate_every == 0 or step == self.steps or stopped:
             self.save()
         if stopped:
-            raise Interrupted(f"stopped after step {step} of {self.steps}; its state is saved")
+            raise Interrupted(
+                f"stopped after step {step} of {self.steps}; {self.run.folder} is saved; the same command goes on"
+            )
 
     def _validate(self, validate: Validate) -> None:
         metrics = validate()
@@ -173,8 +177,10 @@ class Trainer:
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             "progress": asdict(self.progress),
         }
+        written = BytesIO()  # torch.save reports a full disk in its own way
+        torch.save(state, written)
         with atomic(self.run.state / "last.pt") as temporary:
-            torch.save(state, temporary)
+            temporary.write_bytes(written.getbuffer())
 
     def restore(self) -> bool:
         """Go back to the last saved state, if there is one."""
@@ -185,10 +191,10 @@ class Trainer:
         try:
             self.model.load_state_dict(state["model"])
             self.objectives.load_state_dict(state["objectives"])
-        except (KeyError, RuntimeError) as error:
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.schedule.load_state_dict(state["schedule"])
+        except (KeyError, RuntimeError, ValueError) as error:
             raise InputError(f"{path} is of another model: {str(error).splitlines()[-1].strip()}") from error
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
         torch.set_rng_state(state["random"])
         if state["random_cuda"]:
             torch.cuda.set_rng_state_all(state["random_cuda"])

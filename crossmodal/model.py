@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,18 +13,29 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialized
 from torch import Tensor, nn
 
-from crossmodal import __version__, registry
+from crossmodal import __version__, registry, settings
 from crossmodal.audio.decode import features_of
 from crossmodal.audio.segments import segments
-from crossmodal.errors import InputError, listed
+from crossmodal.errors import InputError
 from crossmodal.files import atomic, read_json, write_json
+from crossmodal.settings import Amount, Count, Setting
 from crossmodal.types import AudioEncoder, Batch, Embeddings, PathLike, TextEncoder
 
 Floats = NDArray[np.float32]
 FORMAT = 1
+_SAVED = {
+    "format": int,
+    "crossmodal": str,  # the version that wrote it
+    "fingerprint": str,
+    "audio_encoder": dict[str, Any],
+    "text_encoder": dict[str, Any],
+    "dim": Count,
+    "window_s": Amount,
+}
 
 
 class TrackVectors(NamedTuple):
@@ -87,8 +99,8 @@ class DualEncoder(nn.Module):
 
     @property
     def window(self) -> int:
-        """Frames of a segment."""
-        return max(1, round(self.window_s * self.audio_encoder.frontend.frame_rate))
+        """Frames of a segment, rounded up, so that n windows of sound never need n + 1."""
+        return max(1, math.ceil(self.window_s * self.audio_encoder.frontend.frame_rate - 1e-6))
 
     @property
     def device(self) -> torch.device:
@@ -151,12 +163,13 @@ class DualEncoder(nn.Module):
     def embed_features(self, tracks: Iterable[Floats], batch_size: int = 16) -> Iterator[TrackVectors]:
         """Embed tracks given as front-end features ``(frames, bands)``, one at a time and in order."""
         rate = self.audio_encoder.frontend.frame_rate
-        with evaluating(self), torch.inference_mode():
+        with evaluating(self):
             for frames in tracks:
-                parts = segments(len(frames), self.window)
+                # n hops of sound give n + 1 frames: the last one is centred on the end, and is no window by itself
+                parts = segments(max(1, len(frames) - 1), self.window)
+                sounds = [frames[part.start : part.stop + 1][: self.window] for part in parts]
                 made = [
-                    self._segments([frames[part.start : part.stop] for part in parts[start : start + batch_size]])
-                    for start in range(0, len(parts), batch_size)
+                    self._segments(sounds[start : start + batch_size]) for start in range(0, len(parts), batch_size)
                 ]
                 yield TrackVectors(
                     bounds=np.array([(part.start / rate, part.stop / rate) for part in parts], np.float32),
@@ -165,6 +178,7 @@ class DualEncoder(nn.Module):
                     features=np.concatenate([features for _, features in made]),
                 )
 
+    @torch.inference_mode()
     def _segments(self, parts: Sequence[Floats]) -> tuple[Floats, Floats]:
         """Vectors and features of segments, each padded with silence to the window."""
         silence = self.audio_encoder.frontend.silence
@@ -181,10 +195,8 @@ class DualEncoder(nn.Module):
         with atomic(folder) as temporary:
             (temporary / "text_encoder").mkdir(parents=True)
             self.text_encoder.save(temporary / "text_encoder")
-            save_file(
-                {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()},
-                temporary / "model.safetensors",
-            )
+            weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+            (temporary / "model.safetensors").write_bytes(serialized(weights))
             config = {"format": FORMAT, "crossmodal": __version__, "fingerprint": self.fingerprint, **self.settings}
             write_json(temporary / "config.json", config)
 
@@ -220,14 +232,15 @@ class DualEncoder(nn.Module):
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    config = read_json(folder / "config.json")
-    wanted = {"format", "audio_encoder", "text_encoder", "dim", "window_s", "fingerprint"}
-    missing = wanted - set(config) if isinstance(config, dict) else wanted
-    if missing:
-        raise InputError(f"{folder / 'config.json'} is not a crossmodal model: it lacks {listed(sorted(missing))}")
-    if config["format"] != FORMAT:
-        raise InputError(f"{folder} has format {config['format']}; this version reads {FORMAT}")
-    return dict(config)
+    path = folder / "config.json"
+    config = read_json(path)
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise InputError(f"{path} is not of a crossmodal model of format {FORMAT}")
+    settings.check(str(path), config, {key: Setting(kind, True) for key, kind in _SAVED.items()})
+    for block in ("audio_encoder", "text_encoder"):
+        if not isinstance(config[block].get("name"), str):
+            raise InputError(f"{path}: {block} lacks the name of a plug-in")
+    return config
 
 
 class evaluating:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from crossmodal import registry
+from crossmodal.audio.decode import AudioError, probe
 from crossmodal.audio.frontends import LogMel
 from crossmodal.config import Config
 from crossmodal.data.loader import Batches, Crops, Texts, Waveforms
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.store import FeatureStore, extract
 from crossmodal.errors import InputError
+from crossmodal.files import Skipped
 from crossmodal.model import DualEncoder
 
 Say = Callable[[str], None]
@@ -23,10 +26,26 @@ Say = Callable[[str], None]
 def read_manifest(config: Config, say: Say) -> Manifest:
     """The manifest of the experiment's source, checked; what the source could not use is counted."""
     manifest: Manifest = registry.build_block("datasets", config.data).manifest().check()
+    manifest = without_broken(manifest) if config.features.source == "audio" else manifest
     say(f"{len(manifest)} tracks, {manifest.texts['text_id'].nunique()} texts, {len(manifest.tags)} tags")
     if manifest.skipped:
-        say(f"{len(manifest.skipped)} rows of the source could not be used; first: {manifest.skipped[0]}")
+        say(f"{len(manifest.skipped)} rows or tracks of the source could not be used; first: {manifest.skipped[0]}")
     return manifest
+
+
+def without_broken(manifest: Manifest) -> Manifest:
+    """The manifest without the tracks whose header cannot be read, for training on waveforms; they become skipped.
+
+    What only decoding finds, such as NaN, stops the training with the name of the file.
+    """
+    broken = []
+    for track, path in manifest.paths().items():
+        try:
+            probe(path)
+        except AudioError as error:
+            broken.append(Skipped(str(track), str(path), error.reason))
+    kept = set(manifest.tracks["track_id"]) - {skipped.id for skipped in broken}
+    return replace(manifest.select(kept), skipped=(*manifest.skipped, *broken)) if broken else manifest
 
 
 def store_path(config: Config, manifest: Manifest, frontend: LogMel) -> Path:

@@ -57,8 +57,12 @@ class Run:
 
     def log(self, row: dict[str, Any]) -> None:
         """Append a row to metrics.jsonl."""
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        path = self.folder / "metrics.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise InputError(f"could not write {path}: {error.strerror}; the last saved state is whole") from error
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows logged so far; a last line that a kill cut short does not count."""

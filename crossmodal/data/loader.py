@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -17,6 +17,7 @@ from crossmodal.config import Text
 from crossmodal.data.lexicon import Lexicon
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.text import sentences
+from crossmodal.errors import InputError
 from crossmodal.types import Batch, Tokens
 
 
@@ -138,12 +139,13 @@ class Batches(Dataset[Batch]):
         audio, lengths = self._audio(ids, rng)
         draws = (self.texts.draw(track, rng) for track in ids for _ in range(self.texts.settings.per_track))
         drawn = [text for text in draws if text is not None]
+        about = [[track in text.tracks for track in ids] for text in drawn]
         return Batch(
             tracks=torch.from_numpy(rows),
             audio=torch.from_numpy(audio),
             lengths=torch.from_numpy(lengths),
             tokens=self.tokenize([text.text for text in drawn]) if drawn else {},
-            positives=torch.tensor([[track in text.tracks for track in ids] for text in drawn], dtype=torch.bool),
+            positives=torch.tensor(about, dtype=torch.bool).view(len(drawn), len(ids)),
             languages=tuple(text.language for text in drawn),
         )
 
@@ -166,13 +168,30 @@ class Batches(Dataset[Batch]):
         return self.crops.crop(track, int(rng.integers(spare + 1)), self.window)
 
 
-def load(batches: Batches, start: int, stop: int, workers: int) -> DataLoader[Batch]:
+@dataclass(frozen=True)
+class _Caught(Dataset[Batch | InputError]):
+    """Batches, or the user's mistake as a value: raised in a worker, it would arrive as a traceback in a message."""
+
+    batches: Batches
+
+    def __getitem__(self, step: int) -> Batch | InputError:
+        try:
+            return self.batches[step]
+        except InputError as error:
+            return error
+
+
+def load(batches: Batches, start: int, stop: int, workers: int) -> Iterator[Batch]:
     """The batches of steps ``start`` to ``stop``, prepared ahead by ``workers`` processes (0: in this one)."""
-    return DataLoader(
-        batches,
+    loader = DataLoader(
+        _Caught(batches),
         batch_size=None,
         sampler=range(start, stop),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         generator=torch.Generator().manual_seed(batches.seed),  # else the loader would draw from the global one
     )
+    for batch in loader:
+        if isinstance(batch, InputError):
+            raise batch
+        yield batch

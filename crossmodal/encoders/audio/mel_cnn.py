@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from crossmodal import registry
 from crossmodal.audio.frontends import LogMel
 from crossmodal.types import AudioEncoder
 
@@ -45,6 +46,7 @@ class MelCNN(nn.Module, AudioEncoder):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        registry.check_settings(LogMel, frontend or {}, "mel_cnn: frontend")
         self.frontend = LogMel(**(frontend or {}))
         self.sample_rate = self.frontend.sample_rate
         self.dim = dim

@@ -88,7 +88,10 @@ class MiniTransformer(nn.Module, TextEncoder):
         path = folder / "tokenizer.json"
         if not path.is_file():
             raise InputError(f"{path} does not exist: the model folder is not complete")
-        self.tokenizer = Tokenizer.from_file(str(path))
+        try:
+            self.tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # it raises nothing more precise
+            raise InputError(f"{path} is no tokenizer: {str(error).splitlines()[0]}") from error
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         """``ids (chunks, length)``, zero where padded, and ``text (chunks,)``, the text that each chunk belongs to."""
