@@ -34,6 +34,7 @@ RATES = (4_000, 384_000)  # Hz; a header that says otherwise is broken
 CODECS = frozenset({".m4a", ".mp4", ".aac", ".wma", ".webm", ".mka", ".mkv", ".ac3", ".amr", ".wv", ".ape"})
 SIZES = re.compile(r"(?:data|SSND) : (\d+) \(should be (\d+)\)")  # libsndfile tells of a short wav only in its log
 STREAMED = 2**31 * 0.99  # bytes; a wav written to a pipe declares this much or more, since it could not know better
+MP3_BEFORE_S = 1.5  # 511 bytes, the most that a frame borrows, at the lowest bit rate
 OGG_PAGE = 65_536  # bytes that surely hold the head of the last page of an Ogg stream
 
 
@@ -155,8 +156,7 @@ def _check_header(path: Path, file: AudioFile) -> None:
 
 def _checked(path: Path, file: AudioFile, start: int, stop: int, channels: Channels) -> Iterator[Floats]:
     """The mixed blocks ``(frames, channels)`` from ``start`` to ``stop``, with what only reading can tell checked."""
-    if start:
-        file.seek(start)
+    _seek(file, start)
     peak, position = 0.0, start
     while position < stop:
         block = _read(path, file, position, stop)
@@ -173,6 +173,15 @@ def _checked(path: Path, file: AudioFile, start: int, stop: int, channels: Chann
         _check_whole(path, file, position)
     if (start, stop) == (0, file.frames) and peak < QUIETEST:
         raise AudioError(path, f"is silent (its peak is {peak:.1g} of full scale)")
+
+
+def _seek(file: AudioFile, start: int) -> None:
+    """Go to a frame; in an mp3, whose frames borrow bits from those before, by way of decoding those."""
+    before = min(start, round(MP3_BEFORE_S * file.samplerate)) if file.format == "MP3" else 0
+    if start > before:
+        file.seek(start - before)
+    if before:
+        file.read(before, dtype="float32", always_2d=True)
 
 
 def _read(path: Path, file: AudioFile, position: int, stop: int) -> Floats:

@@ -158,10 +158,9 @@ def _write(
     shape = frontend.shape if recipe.channels == 1 else (recipe.channels, *frontend.shape)
     offsets = np.cumsum([0, *(entry.frames for entry in found.values())], dtype=np.int64)
     frames = file.create_dataset("frames", (int(offsets[-1]), *shape), recipe.dtype)
-    raw = {
-        name: np.memmap(folder / name, recipe.dtype, "r").reshape(-1, *shape)
-        for name in {entry.shard for entry in found.values()}
-    }
+    ends = {entry.shard: entry.start + entry.frames for entry in sorted(found.values(), key=lambda entry: entry.start)}
+    # a shard may go on with half a track, where its process was killed
+    raw = {name: np.memmap(folder / name, recipe.dtype, "r", shape=(end, *shape)) for name, end in ends.items()}
     for entry, start in zip(found.values(), offsets, strict=False):
         frames[start : start + entry.frames] = raw[entry.shard][entry.start : entry.start + entry.frames]
     text = h5py.string_dtype()

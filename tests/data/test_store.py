@@ -1,0 +1,282 @@
+"""The feature store: what goes in comes out, whatever kills it on the way."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from filelock import FileLock
+from torch.utils.data import DataLoader
+
+from crossmodal.audio.decode import features_of
+from crossmodal.audio.frontends import LogMel
+from crossmodal.data import extraction, shards
+from crossmodal.data.manifest import Manifest
+from crossmodal.data.store import FeatureStore, extract
+from crossmodal.errors import InputError
+
+FRONTEND = LogMel(8000, n_fft=512, hop=128, bands=32)
+
+
+def corpus(folder: Path, tracks: int = 5, **columns: object) -> Manifest:
+    """Tracks of different lengths; the last but one is text, and the last is not there."""
+    rng = np.random.default_rng(0)
+    names = [f"t{number}.wav" for number in range(tracks)]
+    for number, name in enumerate(names[:-2]):
+        soundfile.write(folder / name, rng.standard_normal((4000 + 1111 * number, 2)) * 0.1, 8000)
+    (folder / names[-2]).write_text("no music")
+    table = pd.DataFrame({"track_id": [Path(n).stem for n in names], "path": names, **columns})
+    return Manifest.build(table, root=folder)
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    return corpus(tmp_path)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [(16, 0.05), (32, 0)])
+def test_round_trip(manifest, tmp_path, precision, tolerance):
+    store = extract(manifest, FRONTEND, tmp_path / "s.h5", precision=precision)
+    assert store.track_ids == ["t0", "t1", "t2"]
+    assert len(store) == 3
+    assert (store.fingerprint, store.silence) == (FRONTEND.fingerprint, FRONTEND.silence)
+    assert LogMel(**store.frontend_settings).fingerprint == FRONTEND.fingerprint
+    for track in store.track_ids:
+        expected = features_of(manifest.path(track), FRONTEND)
+        assert store[track].dtype == np.dtype(f"float{precision}")
+        assert store.length(track) == len(expected) == len(store[track])
+        np.testing.assert_allclose(store[track], expected, atol=max(tolerance, 1e-4))
+    assert not (tmp_path / "s.h5.partial").exists()
+
+
+def test_frames_are_memory_mapped_and_a_crop_is_the_slice(manifest, tmp_path):
+    store = extract(manifest, FRONTEND, tmp_path / "s.h5")
+    whole = store["t1"]
+    assert isinstance(whole, np.memmap)
+    rng = np.random.default_rng(0)
+    for start in rng.integers(0, len(whole), 20):
+        np.testing.assert_array_equal(store.crop("t1", start, 7), whole[start : start + 7])
+    with h5py.File(store.path) as file:
+        assert file["frames"].chunks is None
+        rows = store.length("t0")
+        np.testing.assert_array_equal(file["frames"][rows : rows + len(whole)], whole)
+
+
+def test_stereo_and_a_longest_duration(manifest, tmp_path):
+    store = extract(manifest, FRONTEND, tmp_path / "s.h5", channels=2, max_duration_s=0.25)
+    expected = features_of(manifest.path("t2"), FRONTEND, channels=2, stop_s=0.25)
+    assert store["t2"].shape == (FRONTEND.frames(2000), 2, 32) == expected.shape
+    np.testing.assert_allclose(store["t2"], expected, atol=0.05)
+
+
+def test_skipped_tracks_are_told(manifest, tmp_path):
+    store = extract(manifest, FRONTEND, tmp_path / "s.h5")
+    assert [row.id for row in store.skipped] == ["t3", "t4"]
+    assert store.skipped[0].path == str(tmp_path / "t3.wav")
+    assert "is not audio" in store.skipped[0].reason
+    lines = (tmp_path / "s.skipped.csv").read_text().splitlines()
+    assert lines[0] == "id,path,reason"
+    assert lines[2].endswith("there is no such file")
+    with pytest.raises(InputError, match="t4 is not in"):
+        store.crop("t4", 0, 1)
+
+
+def test_a_file_that_is_not_what_the_table_says_is_skipped(tmp_path):
+    manifest = corpus(tmp_path, duration=[0.5, 60.0, np.nan, 1, 1], sample_rate=[44_100, 8000, 44_100, 0, 0])
+    store = extract(manifest, FRONTEND, tmp_path / "s.h5")
+    assert store.track_ids == ["t0"]
+    assert store.skipped[0].reason == "lasts 0.64 s, not 60.00 s as its table says"
+    assert store.skipped[1].reason == "has 8000 Hz, not 44100 Hz as its table says"
+
+
+def test_no_usable_track_is_an_error(manifest, tmp_path):
+    with pytest.raises(InputError, match=r"none of 2 tracks can be used.*t3\.wav: is not audio"):
+        extract(manifest.select(["t3", "t4"]), FRONTEND, tmp_path / "s.h5")
+    assert not (tmp_path / "s.h5").exists()
+
+
+def test_two_processes_write_the_same_bytes_as_one(manifest, tmp_path):
+    extract(manifest, FRONTEND, tmp_path / "one.h5", workers=1)
+    extract(manifest, FRONTEND, tmp_path / "two.h5", workers=2)
+    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
+
+
+def first_of(store: FeatureStore, queue: multiprocessing.Queue) -> None:
+    queue.put(float(store["t1"][3, 4]))
+
+
+def test_pickled_and_forked(manifest, tmp_path):
+    store = extract(manifest, FRONTEND, tmp_path / "s.h5")
+    assert len(pickle.dumps(store)) < 500  # a path, no frames
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(store))["t1"], store["t1"])
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    process = context.Process(target=first_of, args=(store, queue))
+    process.start()
+    assert queue.get(timeout=20) == store["t1"][3, 4]
+    process.join()
+
+
+class Crops:
+    def __init__(self, store: FeatureStore) -> None:
+        self.store = store
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.store.crop(self.store.track_ids[row], 2, 5).astype(np.float32)
+
+
+def test_in_a_loader_with_workers(manifest, tmp_path):
+    store = extract(manifest, FRONTEND, tmp_path / "s.h5")
+    batch = next(iter(DataLoader(Crops(store), batch_size=3, num_workers=1)))
+    np.testing.assert_array_equal(batch[2], Crops(store)[2])
+
+
+CHILD = """
+import sys
+from pathlib import Path
+import crossmodal.data.shards as shards
+from crossmodal.audio.frontends import LogMel
+from crossmodal.data.manifest import Manifest
+from crossmodal.data.store import extract
+import pandas as pd, time
+folder = Path(sys.argv[1])
+write = shards.Writer._write
+def slow(self, path):
+    if path.endswith("t2.wav"):
+        self.shard.write(b"half of a track")
+        self.shard.flush()
+        (folder / "begun").touch()
+        time.sleep(60)
+    return write(self, path)
+shards.Writer._write = slow
+tracks = pd.read_csv(folder / "tracks.csv")
+extract(Manifest.build(tracks, root=folder), LogMel(8000, n_fft=512, hop=128, bands=32), folder / "s.h5")
+"""
+
+
+def test_killed_and_resumed_it_redoes_nothing_and_is_equal(manifest, tmp_path, monkeypatch):
+    manifest.tracks[["track_id", "path"]].to_csv(tmp_path / "tracks.csv", index=False)
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    assert not (tmp_path / "s.h5").exists()
+
+    asked = []
+    write = shards.Writer._write
+    monkeypatch.setattr(shards.Writer, "_write", lambda self, path: asked.append(Path(path).name) or write(self, path))
+    extract(manifest, FRONTEND, tmp_path / "s.h5")
+    assert asked == ["t2.wav"]
+    extract(manifest, FRONTEND, tmp_path / "whole.h5")
+    assert (tmp_path / "s.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
+def interrupted(monkeypatch, manifest: Manifest, out: Path) -> None:
+    """An extraction that ends at the track t1 by what is no `AudioError`."""
+    write = shards.Writer._write
+
+    def full(self, path):
+        if path.endswith("t1.wav"):
+            self.shard.write(b"x" * 99)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards.Writer, "_write", full)
+        with pytest.raises(InputError, match=r"No space left.*is kept there"):
+            extract(manifest, FRONTEND, out)
+
+
+def test_full_disk_while_extracting_keeps_what_is_done(manifest, tmp_path, monkeypatch):
+    interrupted(monkeypatch, manifest, tmp_path / "s.h5")
+    assert not (tmp_path / "s.h5").exists()
+    assert len(shards.done(tmp_path / "s.h5.partial")) == 1
+    assert extract(manifest, FRONTEND, tmp_path / "s.h5").track_ids == ["t0", "t1", "t2"]
+
+
+def test_full_disk_while_putting_together_leaves_the_old_store(manifest, tmp_path, monkeypatch):
+    extract(manifest, FRONTEND, tmp_path / "s.h5")
+    before = (tmp_path / "s.h5").read_bytes()
+
+    def full(self, key, value):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(h5py.Dataset, "__setitem__", full)
+        with pytest.raises(InputError, match="No space left"):
+            extract(manifest, FRONTEND, tmp_path / "s.h5", precision=32)
+    assert (tmp_path / "s.h5").read_bytes() == before
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_resuming_with_other_settings_is_refused(manifest, tmp_path, monkeypatch):
+    interrupted(monkeypatch, manifest, tmp_path / "s.h5")
+    with pytest.raises(InputError, match="begun with precision 16, not 32"):
+        extract(manifest, FRONTEND, tmp_path / "s.h5", precision=32)
+
+
+def test_a_changed_file_is_done_again(manifest, tmp_path, monkeypatch):
+    interrupted(monkeypatch, manifest, tmp_path / "s.h5")
+    soundfile.write(tmp_path / "t0.wav", np.sin(np.arange(9000)) * 0.5, 8000)
+    store = extract(manifest, FRONTEND, tmp_path / "s.h5")
+    assert store.length("t0") == FRONTEND.frames(9000)
+
+
+def test_a_journal_cut_short_is_read_to_its_last_whole_line(tmp_path):
+    (tmp_path / "a.jsonl").write_text('["k", "a.raw", 0, 5]\n["l", "a.r')
+    assert shards.done(tmp_path) == {"k": shards.Done("k", "a.raw", 0, 5)}
+
+
+def test_a_second_extraction_of_the_same_store_is_refused(manifest, tmp_path):
+    folder = tmp_path / "s.h5.partial"
+    folder.mkdir()
+    with FileLock(folder / "lock"), pytest.raises(InputError, match="another extraction is writing"):
+        extract(manifest, FRONTEND, tmp_path / "s.h5")
+
+
+def die(*_: object) -> None:
+    os._exit(9)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_told_and_names_tracks(manifest, tmp_path, monkeypatch):
+    monkeypatch.setattr(extraction, "_start", die)
+    with pytest.raises(InputError, match=r"a worker process died.*t0.*fewer workers than 2"):
+        extract(manifest, FRONTEND, tmp_path / "s.h5", workers=2)
+
+
+def test_unfinished_foreign_and_missing_stores_are_refused(manifest, tmp_path):
+    store = extract(manifest, FRONTEND, tmp_path / "s.h5")
+    with h5py.File(store.path, "a") as file:
+        del file.attrs["complete"]
+    with pytest.raises(InputError, match="not a finished feature store"):
+        FeatureStore(store.path)
+    (tmp_path / "text.h5").write_text("text")
+    with pytest.raises(InputError, match="is not a feature store"):
+        FeatureStore(tmp_path / "text.h5")
+    with pytest.raises(InputError, match="there is no feature store"):
+        FeatureStore(tmp_path / "none.h5")
+
+
+def test_another_front_end_is_refused(manifest, tmp_path):
+    store = extract(manifest, FRONTEND, tmp_path / "s.h5")
+    store.check(LogMel(**FRONTEND.settings))
+    with pytest.raises(InputError, match=r"another front end: bands 32, not 40"):
+        store.check(LogMel(8000, n_fft=512, hop=128, bands=40))
