@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Configure
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from crossmodal.config import Config, Train
+from crossmodal.errors import InputError
+from crossmodal.loop import SCORE, Trainer, adamw, learning_rate, read_state, training_precision
+from crossmodal.model import DualEncoder
+from crossmodal.prepare import fit_encoders, make_batches, open_store, read_manifest
+from crossmodal.runs import Run
+from crossmodal.training import build_objectives
+from crossmodal.types import Batch, Embeddings, Space
+
+STILL = ["audio_encoder.dropout=0.0", "text_encoder.dropout=0.0"]
+
+
+def quiet(_line: str) -> None:
+    """Where lines for the screen go."""
+
+
+def made(config: Config, folder: Path) -> Trainer:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = DualEncoder(config.audio_encoder, config.text_encoder, config.dim, config.window_s)
+    manifest = read_manifest(config, quiet)
+    batches = make_batches(config, model, manifest, open_store(config, manifest, model.audio_encoder.frontend, quiet))
+    fit_encoders(model, batches)
+    objectives, weights = build_objectives(config, Space(config.dim, batches.tags.vocabulary))
+    return Trainer(Run(folder / "run", config), model, objectives, weights, batches, "fp32")
+
+
+@pytest.fixture
+def trainer(configure: Configure, tmp_path: Path) -> Callable[..., Trainer]:
+    (tmp_path / "run").mkdir()
+    return lambda *overrides: made(configure(*overrides), tmp_path)
+
+
+def scores(values: list[float]) -> Callable[[], dict[str, float]]:
+    rest: Iterator[float] = itertools.chain(values, itertools.repeat(values[-1]))
+    return lambda: {SCORE: next(rest)}
+
+
+def test_learning_rate_rises_and_falls_as_by_hand() -> None:
+    found = [learning_rate(step, 10, 0.2) for step in range(11)]
+    assert found[:3] == [0.5, 1.0, 1.0]
+    assert found[3:] == pytest.approx([0.5 * (1 + math.cos(math.pi * k / 8)) for k in range(1, 9)])
+    assert found[10] == 0.0
+    assert learning_rate(0, 1, 0.0) == 1.0
+
+
+def test_the_logged_rate_is_that_of_the_step(trainer: Callable[..., Trainer]) -> None:
+    made = trainer("train.lr=0.01", "train.warmup=0.25")
+    assert made.steps == 9  # two epochs of 68 tracks in batches of 16
+    stream = (made.batches[step] for step in range(2))
+    assert [made.step(stream)["lr"] for _ in range(2)] == pytest.approx([0.005, 0.01])
+
+
+def test_decay_is_for_matrices_and_kernels_alone(trainer: Callable[..., Trainer]) -> None:
+    made = trainer()
+    decayed, others = adamw(made.parameters, Train(epochs=1, batch_size=1, weight_decay=0.3)).param_groups
+    assert (decayed["weight_decay"], others["weight_decay"]) == (0.3, 0.0)
+    names = {id(p): name for part in (made.model, made.objectives) for name, p in part.named_parameters()}
+    assert {names[id(p)] for p in others["params"]} >= {
+        "clip.log_scale",
+        "audio_projection.bias",
+        "text_encoder.norm.weight",
+    }
+    assert {names[id(p)] for p in decayed["params"]} >= {"audio_projection.weight", "text_encoder.tokens.weight"}
+    assert sorted(names) == sorted(id(p) for group in (decayed, others) for p in group["params"])
+
+
+def test_accumulated_gradients_are_the_mean_of_the_batches_gradients(trainer: Callable[..., Trainer]) -> None:
+    made = trainer("train.accumulate=2", "train.batch_size=8", "train.clip_norm=1e9", *STILL)
+    twin, objectives = copy.deepcopy(made.model).train(), copy.deepcopy(made.objectives)
+    for step in (0, 1):
+        batch = made.batches[step]
+        (objectives["clip"](batch, twin(batch))["clip"] / 2).backward()
+    row = made.step(made.batches[step] for step in (0, 1))
+    by_hand = [p.grad for part in (twin, objectives) for p in part.parameters() if p.requires_grad]
+    for parameter, expected in zip(made.parameters, by_hand, strict=True):
+        torch.testing.assert_close(parameter.grad, expected, rtol=1e-5, atol=1e-7)
+    assert row["grad_norm"] == pytest.approx(float(torch.cat([g.flatten() for g in by_hand]).norm()), rel=1e-4)
+    assert made.progress.step == 1
+
+
+def test_gradients_are_clipped(trainer: Callable[..., Trainer]) -> None:
+    made = trainer("train.clip_norm=0.01")
+    row = made.step(made.batches[step] for step in range(1))
+    assert row["grad_norm"] > 0.01
+    assert torch.cat([p.grad.flatten() for p in made.parameters]).norm() <= 0.01 + 1e-6
+
+
+def test_terms_are_weighed_and_summed(trainer: Callable[..., Trainer]) -> None:
+    plain = trainer(*STILL).step(iter([trainer(*STILL).batches[0]]))
+    weighed = trainer("objectives={clip: {weight: 3.0}}", *STILL)
+    row = weighed.step(iter([weighed.batches[0]]))
+    assert row["loss"] == row["clip"] == pytest.approx(3 * plain["loss"], rel=1e-5)
+
+
+class Sick(nn.Module):
+    """An objective whose value, or whose gradient alone, is no number from the third batch on."""
+
+    def __init__(self, gradient: bool) -> None:
+        super().__init__()
+        self.gradient, self.count = gradient, 0
+
+    def forward(self, batch: Batch, embeddings: Embeddings) -> dict[str, Tensor]:
+        self.count += 1
+        total = embeddings.audio.sum()
+        ill = (total * 0).sqrt() if self.gradient else total * math.nan  # sqrt has no slope at 0
+        return {"sick": total + ill if self.count > 2 else total}
+
+
+@pytest.mark.parametrize(("gradient", "said"), [(False, "loss"), (True, "norm of the gradient")])
+def test_a_number_that_is_none_stops_in_one_line_and_what_is_saved_stays_whole(
+    trainer: Callable[..., Trainer], gradient: bool, said: str
+) -> None:
+    made = trainer("train.save_every=1")
+    made.objectives = nn.ModuleDict({"sick": Sick(gradient)})
+    made.weights = {"sick": 1.0}
+    with pytest.raises(InputError, match=f"the {said} is nan at step 3; .* Lower train.lr") as error:
+        made.fit(scores([0.0]))
+    assert "\n" not in str(error.value)
+    state = read_state(made.run.state / "last.pt")
+    assert state["progress"]["step"] == 2
+    assert all(torch.isfinite(tensor).all() for tensor in state["model"].values())
+    assert [row["step"] for row in made.run.metrics()] == [0, 1, 2]
+
+
+def test_patience_stops_and_the_best_model_is_the_one_kept(trainer: Callable[..., Trainer]) -> None:
+    made = trainer("train.epochs=20", "train.patience=2")
+    kept: dict[str, Tensor] = {}
+    values = iter([0.1, 0.3, 0.2, 0.3])
+
+    def validate() -> dict[str, float]:
+        value = next(values)
+        if value == 0.3 and not kept:
+            kept.update({name: tensor.clone() for name, tensor in made.model.state_dict().items()})
+        return {SCORE: value}
+
+    made.fit(validate)
+    each = made.validate_every
+    assert (made.progress.step, made.progress.best, made.progress.best_step) == (3 * each, 0.3, each)
+    saved = load_file(made.run.model / "model.safetensors")
+    assert saved.keys() == kept.keys()
+    assert all(torch.equal(saved[name], kept[name]) for name in kept)
+    assert not torch.equal(saved["audio_projection.weight"], made.model.audio_projection.weight)
+
+
+def test_a_state_of_another_model_is_refused(
+    trainer: Callable[..., Trainer], configure: Configure, tmp_path: Path
+) -> None:
+    trainer().save()
+    other = made(configure("dim=8"), tmp_path)
+    with pytest.raises(InputError, match=r"last\.pt is of another model: .*_projection") as error:
+        other.restore()
+    assert "\n" not in str(error.value)
+
+
+def test_precision_is_what_is_asked_for() -> None:
+    assert training_precision("bf16") == "bf16"
+    assert training_precision("fp32") == "fp32"
+    assert training_precision("auto") in ("bf16", "fp32")
