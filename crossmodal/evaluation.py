@@ -44,7 +44,14 @@ def evaluate(embedded: Embedded, tasks: Mapping[str, Mapping[str, Any]], part: s
         "tracks": len(embedded.part(part)),
     }
     skipped = len(embedded.vectors(part).skipped)
-    return {"model": embedded.model.fingerprint, "split": split, "tasks": found, "skipped": skipped}
+    synthetic = bool((embedded.manifest.tracks["source"] == "synthetic").all())
+    return {
+        "synthetic": synthetic,
+        "model": embedded.model.fingerprint,
+        "split": split,
+        "tasks": found,
+        "skipped": skipped,
+    }
 
 
 def open_run(folder: str | Path) -> tuple[Run, Embedded]:
@@ -106,10 +113,13 @@ def as_dict(hit: Hit) -> dict[str, Any]:
 
 def summary(results: Mapping[str, Any]) -> list[str]:
     """The lines that end a run: the primary metrics with interval and chance, and the example answers."""
-    lines = []
+    split = results["split"]
+    kind = "synthetic data, " if results["synthetic"] else ""
+    lines = [f"{kind}split {split['name']} ({split['hash']}), part {split['part']}, {split['tracks']} tracks, 1 seed"]
     for name, task in results["tasks"].items():
-        cutoff = task["primary"].split("/")[-1]
-        lines += [f"{name} {m}: {line(found)}" for m, found in task["metrics"].items() if m.endswith(f"/{cutoff}")]
+        direction, _, measure = task["primary"].rpartition("/")
+        shown = {m: f for m, f in task["metrics"].items() if m.startswith(direction) and m.endswith(measure)}
+        lines += [f"{name} {metric}: {line(found)}" for metric, found in shown.items()]
     for example in results["examples"]:
         lines.append(f"“{example['query']}”")
         lines += [answer(hit) for hit in example["hits"][:3]]

@@ -13,7 +13,7 @@ from crossmodal import registry
 from crossmodal.audio.decode import AudioError, probe
 from crossmodal.audio.frontends import LogMel
 from crossmodal.config import Config
-from crossmodal.data.loader import Batches, Crops, Texts, Waveforms
+from crossmodal.data.loader import Batches, Crops, Tags, Texts, Waveforms
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.store import FeatureStore, extract
 from crossmodal.errors import InputError
@@ -86,7 +86,8 @@ def make_batches(config: Config, model: DualEncoder, manifest: Manifest, store: 
     window = model.window if store else round(config.window_s * model.sample_rate)
     texts = Texts(part, config.text)
     plan = config.train
-    return Batches(tracks, crops, texts, model.text_encoder.tokenize, plan.batch_size, plan.views, window, config.seed)
+    tokenize = model.text_encoder.tokenize
+    return Batches(tracks, crops, texts, Tags(part), tokenize, plan.batch_size, plan.views, window, config.seed)
 
 
 def fit_encoders(model: DualEncoder, batches: Batches, frames: int = 100_000) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from crossmodal.loop import SCORE, Trainer, training_precision
 from crossmodal.model import DualEncoder
 from crossmodal.prepare import fit_encoders, make_batches, open_store, read_manifest
 from crossmodal.runs import Run, describe_environment, open_run, recorded_threads
+from crossmodal.types import Space
 
 Say = Callable[[str], None]
 
@@ -49,11 +51,11 @@ def fit(run: Run, say: Say) -> Embedded:
     set_threads(run)
     torch.manual_seed(config.seed)
     model = DualEncoder(config.audio_encoder, config.text_encoder, config.dim, config.window_s)
-    objectives, weights = build_objectives(config)
     manifest = read_manifest(config, say)
     manifest.save(run.folder / "manifest")
     store = open_store(config, manifest, model.audio_encoder.frontend, say)
     batches = make_batches(config, model, manifest, store)
+    objectives, weights = build_objectives(config, Space(config.dim, batches.tags.vocabulary))
     precision = training_precision(config.train.precision)
     trainer = Trainer(run, model, objectives, weights, batches, precision)
     recover(run.model)
@@ -86,11 +88,15 @@ def set_threads(run: Run) -> None:
         torch.set_num_threads(threads)
 
 
-def build_objectives(config: Config) -> tuple[nn.ModuleDict, dict[str, float]]:
-    """The objectives by name, and their weights."""
+def build_objectives(config: Config, space: Space) -> tuple[nn.ModuleDict, dict[str, float]]:
+    """The objectives by name, and their weights; ``space`` is given to those that ask for it."""
     blocks = {name: dict(settings) for name, settings in config.objectives.items()}
     weights = {name: float(settings.pop("weight", 1.0)) for name, settings in blocks.items()}
-    built = {name: registry.build("objectives", name, **settings) for name, settings in blocks.items()}
+    built = {}
+    for name, settings in blocks.items():
+        asked = inspect.signature(registry.find("objectives", name)).parameters
+        given = {"space": space} if "space" in asked else {}
+        built[name] = registry.build("objectives", name, **settings, **given)
     for name, objective in built.items():
         if "views" in objective.needs and config.train.views < 2:
             raise InputError(f"objective {name} compares views of a track: set train.views to 2 or more")
@@ -98,15 +104,20 @@ def build_objectives(config: Config) -> tuple[nn.ModuleDict, dict[str, float]]:
 
 
 class Validation:
-    """Retrieval on the validation part; the mean average precision of text to audio chooses the best model."""
+    """Retrieval on the validation part; the mean average precision of text to audio chooses the best model.
+
+    The texts are the manifest's; where it has none, a sentence for each tag.
+    """
 
     def __init__(self, embedded: Embedded) -> None:
         self.embedded = embedded
-        self.task = registry.build("tasks", "retrieval", draws=0)
+        words = len(embedded.part("valid").texts) > 0
+        self.task = registry.build("tasks", "retrieval", draws=0, tags=not words)
+        self.direction = "text_to_audio" if words else "text_to_audio/tags"
 
     def __call__(self) -> dict[str, float]:
         """Metrics named ``valid/...``, with the score among them."""
         self.embedded.forget()
         metrics = self.task.evaluate(self.embedded, "valid")
-        shown = {f"valid/{name}": metrics[name]["value"] for name in ("text_to_audio/recall@10", "text_to_audio/map")}
-        return {**shown, SCORE: shown["valid/text_to_audio/map"]}
+        names = [f"{self.direction}/{metric}" for metric in ("recall@10", "map")]
+        return {**{f"valid/{name}": metrics[name]["value"] for name in names}, SCORE: metrics[names[1]]["value"]}

@@ -40,6 +40,8 @@ class Batch:
         lengths: valid samples or frames of each view, ``(views, batch)`` int64; what follows is padding.
         tokens: the texts, tokenised; there are ``texts`` of them, and none when the dict is empty.
         positives: ``(texts, batch)`` bool, true where the text is about the track: sets, never a diagonal.
+        tags: the tags of each track, ``(batch, tags)`` bool, in the order of the training vocabulary.
+        annotated: where `tags` is known, ``(batch, tags)`` bool: the track was annotated with the tag's tagset.
         languages: the language of each text.
     """
 
@@ -48,6 +50,8 @@ class Batch:
     lengths: Tensor
     tokens: Tokens
     positives: Tensor
+    tags: Tensor
+    annotated: Tensor
     languages: tuple[str, ...] = ()
 
     def to(self, device: torch.device) -> Batch:
@@ -61,6 +65,19 @@ class Embeddings:
 
     audio: Tensor
     text: Tensor
+
+
+@dataclass(frozen=True)
+class Space:
+    """What an objective may ask for, by a parameter named ``space``, to make parameters of its own.
+
+    Attributes:
+        dim: of the joint space.
+        tags: the training vocabulary, ``(tagset, tag)``.
+    """
+
+    dim: int
+    tags: tuple[tuple[str, str], ...]
 
 
 class AudioEncoder(Protocol):

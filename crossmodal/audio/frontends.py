@@ -17,8 +17,27 @@ from torchaudio.functional import melscale_fbanks
 
 from crossmodal.errors import InputError, listed
 
-FRAMES = 256  # of a file at a time: what a step makes is in the processor's cache at the next, in memory used before
-GROUP = 32  # bands that are multiplied at once
+FRAMES = 512  # of a file at a time: what a step makes is in the processor's cache at the next, in memory used before
+GROUP = 16  # bands that are multiplied at once
+
+
+class _Bands(nn.Module):
+    """Neighbouring bands, and the stretch of bins outside of which all their filters are zero.
+
+    Multiplying group by group does an eighth of the work of the whole matrix ``(bins, bands)``, almost all of it zero.
+    """
+
+    filters: Tensor
+
+    def __init__(self, filters: Tensor) -> None:
+        super().__init__()
+        bins = torch.nonzero(filters.sum(1)).flatten().tolist()
+        self.low, self.high = bins[0], bins[-1] + 1
+        self.register_buffer("filters", filters[self.low : self.high].contiguous(), persistent=False)
+
+    def forward(self, power: Tensor) -> Tensor:
+        """Power ``(frames, bins)`` to that of the bands, ``(frames, bands)``."""
+        return power[:, self.low : self.high] @ self.filters
 
 
 class LogMel(nn.Module):
@@ -44,7 +63,6 @@ class LogMel(nn.Module):
     """
 
     window: Tensor
-    filters: Tensor
 
     def __init__(
         self,
@@ -81,8 +99,7 @@ class LogMel(nn.Module):
             numbers = listed(empty.tolist(), 5)
             raise InputError(f"mel bands {numbers} of {bands} hold no bin; take a larger n_fft than {n_fft}, or fewer")
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
-        self.register_buffer("filters", filters, persistent=False)
-        self.groups = _groups(filters)
+        self.groups = nn.ModuleList(_Bands(group) for group in filters.split(GROUP, dim=1))
         self.silence = float(self._decibels(torch.zeros(1)))
 
     def _check(self, f_min: float, f_max: float) -> None:
@@ -151,22 +168,9 @@ class LogMel(nn.Module):
         with torch.autocast(padded.device.type, enabled=False):  # bf16 would round the quiet bands away
             spectrum = torch.fft.rfft(padded.unfold(-1, self.n_fft, self.hop) * self.window)
             squares = torch.view_as_real(spectrum).square_()
-            power = squares[..., 0] + squares[..., 1]
-            parts = [power[..., low:high] @ self.filters[low:high, a:b] for low, high, a, b in self.groups]
-            return self._decibels(torch.cat(parts, dim=-1))
+            power = (squares[..., 0] + squares[..., 1]).flatten(0, -2)  # one matrix: (frames of all, bins)
+            mel = torch.cat([group(power) for group in self.groups], dim=-1)
+            return self._decibels(mel).view(*squares.shape[:-2], self.bands)
 
     def _decibels(self, power: Tensor) -> Tensor:
         return power.clamp_(min=10 ** (self.floor_db / 10)).log10_().mul_(10)
-
-
-def _groups(filters: Tensor) -> list[tuple[int, int, int, int]]:
-    """Neighbouring bands, and the stretch of bins ``low, high`` outside of which all their filters are zero.
-
-    Multiplying group by group does an eighth of the work of the whole matrix ``(bins, bands)``, almost all of it zero.
-    """
-    found = []
-    for first in range(0, filters.shape[1], GROUP):
-        last = min(first + GROUP, filters.shape[1])
-        bins = torch.nonzero(filters[:, first:last].sum(1)).flatten().tolist()
-        found.append((bins[0], bins[-1] + 1, first, last))
-    return found

@@ -63,6 +63,34 @@ class Wording(NamedTuple):
     tracks: frozenset[str]
 
 
+class Tags:
+    """The tags of the training tracks as rows of a matrix, and which of them are known to be absent."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        rows = manifest.tags[["tagset", "tag"]].drop_duplicates()
+        self.vocabulary = tuple(sorted(rows.itertuples(index=False, name=None)))
+        places = {pair: place for place, pair in enumerate(self.vocabulary)}
+        self.tags: dict[str, list[int]] = {}
+        for track, tagset, tag in manifest.tags[["track_id", "tagset", "tag"]].itertuples(index=False):
+            self.tags.setdefault(track, []).append(places[tagset, tag])
+        members: dict[str, list[int]] = {}
+        for (tagset, _), place in places.items():
+            members.setdefault(tagset, []).append(place)
+        self.annotated: dict[str, list[int]] = {}
+        for track, tagset in manifest.annotated[["track_id", "tagset"]].itertuples(index=False):
+            self.annotated.setdefault(track, []).extend(members.get(tagset, []))
+
+    def matrix(self, tracks: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The tags of some tracks and where they are known, ``(tracks, tags)`` bool each."""
+        return self._rows(self.tags, tracks), self._rows(self.annotated, tracks)
+
+    def _rows(self, places: dict[str, list[int]], tracks: Sequence[str]) -> torch.Tensor:
+        rows = torch.zeros(len(tracks), len(self.vocabulary), dtype=torch.bool)
+        for row, track in zip(rows, tracks, strict=True):
+            row[places.get(track, [])] = True
+        return rows
+
+
 class Texts:
     """Draws a text for a track: a review's sampled sentences, or a sentence made from some of its tags."""
 
@@ -125,6 +153,7 @@ class Batches(Dataset[Batch]):
     tracks: Sequence[str]
     crops: Crops
     texts: Texts
+    tags: Tags
     tokenize: Callable[[Sequence[str]], Tokens]
     batch_size: int
     views: int
@@ -140,12 +169,15 @@ class Batches(Dataset[Batch]):
         draws = (self.texts.draw(track, rng) for track in ids for _ in range(self.texts.settings.per_track))
         drawn = [text for text in draws if text is not None]
         about = [[track in text.tracks for track in ids] for text in drawn]
+        tags, annotated = self.tags.matrix(ids)
         return Batch(
             tracks=torch.from_numpy(rows),
             audio=torch.from_numpy(audio),
             lengths=torch.from_numpy(lengths),
             tokens=self.tokenize([text.text for text in drawn]) if drawn else {},
             positives=torch.tensor(about, dtype=torch.bool).view(len(drawn), len(ids)),
+            tags=tags,
+            annotated=annotated,
             languages=tuple(text.language for text in drawn),
         )
 

@@ -58,7 +58,9 @@ class MelCNN(nn.Module, AudioEncoder):
         self.stages = nn.Sequential(*(Stage(a, b) for a, b in pairs)).to(memory_format=torch.channels_last)
         self.stride = 2 ** len(widths)
         self.mix = nn.Sequential(nn.Linear(widths[-1] * -(-bands // self.stride), dim), nn.ReLU(), nn.Dropout(dropout))
-        self.pool = nn.Linear(2 * dim, dim)
+        # the batch norm takes away what all tracks have in common: without it they begin at a cosine of 0.99, where a
+        # contrastive loss stays for hundreds of steps
+        self.pool = nn.Sequential(nn.Linear(2 * dim, dim), nn.BatchNorm1d(dim))
 
     @torch.no_grad()
     def fit(self, frames: Tensor) -> None:
