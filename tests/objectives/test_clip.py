@@ -15,7 +15,14 @@ from crossmodal.types import Batch, Embeddings
 def batch(positives: Tensor, views: int = 1) -> Batch:
     tracks = positives.shape[1]
     lengths = torch.ones(views, tracks, dtype=torch.int64)
-    return Batch(torch.arange(tracks), torch.zeros(views, tracks, 1), lengths, {}, positives)
+    return Batch(
+        torch.arange(tracks),
+        torch.zeros(views, tracks, 1),
+        lengths,
+        {},
+        positives,
+        *[torch.zeros(tracks, 0, dtype=torch.bool)] * 2,
+    )
 
 
 def embeddings(views: int, tracks: int, texts: int, dim: int = 8, dtype: torch.dtype = torch.float64) -> Embeddings:
