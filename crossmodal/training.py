@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -95,7 +96,7 @@ def build_objectives(config: Config, space: Space) -> tuple[nn.ModuleDict, dict[
     built = {}
     for name, settings in blocks.items():
         asked = inspect.signature(registry.find("objectives", name)).parameters
-        given = {"space": space} if "space" in asked else {}
+        given: dict[str, Any] = {"space": space} if "space" in asked else {}
         built[name] = registry.build("objectives", name, **settings, **given)
     for name, objective in built.items():
         if "views" in objective.needs and config.train.views < 2:
