@@ -29,6 +29,7 @@ from crossmodal.model import DualEncoder
 from crossmodal.prepare import fit_encoders, make_batches, open_store, read_manifest
 from crossmodal.runs import Run
 from crossmodal.training import build_objectives
+from crossmodal.types import Space
 
 QUICKSTART = Path(__file__).parent.parent / "experiments" / "quickstart.yaml"
 CORES = 2
@@ -55,7 +56,8 @@ def trainer(settings: Config, batches: Batches, way: str = WAYS[1]) -> Trainer:
         without_channels_last(model.audio_encoder.stages)
     if way.startswith("bf16"):  # here and not in the trainer: accelerate has one precision a process
         model.forward = torch.autocast("cpu", torch.bfloat16)(model.forward)
-    return Trainer(Run(Path(), settings), model, *build_objectives(settings), batches, "fp32")
+    objectives, weights = build_objectives(settings, Space(settings.dim, batches.tags.vocabulary))
+    return Trainer(Run(Path(), settings), model, objectives, weights, batches, "fp32")
 
 
 def without_channels_last(stages: nn.Module) -> None:

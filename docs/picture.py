@@ -1,13 +1,14 @@
 """The picture in README.md: python docs/picture.py RUN [PICTURE.png].
 
-Left, the map of a run's test part with its example queries; right, recall@10 of text to audio in each language, with
-its interval and chance.
+Left, the map of a run's test part with the tracks that answer its example queries first; right, recall@10 of text to
+audio in each language, with its interval and chance.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -24,20 +25,25 @@ OUT = Path(__file__).with_name("quickstart.png")
 TAGSET = "instrument"
 
 
-def draw_map(axes: Axes, embedded: Embedded, queries: list[str], seed: int) -> None:
-    """t-SNE of the tracks, in a colour for each instrument, and of the queries, as numbered stars."""
-    shown = space_map(embedded, "test", queries, seed)
+def draw_map(axes: Axes, embedded: Embedded, examples: list[dict[str, Any]], seed: int) -> None:
+    """t-SNE of the tracks, in a colour for each instrument; the first answer to each query is a numbered star."""
+    shown = space_map(embedded, "test", [], seed)
     assert shown is not None, "the run has too few test tracks"
     points = np.array(shown.points)
     for name in shown.tagsets[TAGSET]:
         number = shown.tagsets[TAGSET].index(name)
         rows = [row for row, tags in enumerate(shown.tags[TAGSET]) if number in tags]
         axes.scatter(*points[rows].T, s=9, label=name)
-    for number, (x, y, _) in enumerate(shown.queries, 1):
+    place = dict(zip(embedded.vectors("test").track_ids, points, strict=True))
+    for number, example in enumerate(examples, 1):
+        x, y = place[example["hits"][0]["track_id"]]
         axes.plot(x, y, marker="*", color="black", markersize=13)
         axes.annotate(str(number), (x, y), (5, 5), textcoords="offset points", weight="bold")
-    said = [f"{number} “{text}”" for number, (*_, text) in enumerate(shown.queries, 1)]
-    axes.set(title=f"{len(points)} test tracks and three queries", xticks=[], yticks=[], aspect="equal")
+    said = [f"★{number} first answer to “{example['query']}”" for number, example in enumerate(examples, 1)]
+    axes.set_title(
+        f"audio of {len(points)} synthetic test tracks,\ncolours: {TAGSET}, which t-SNE was not told", fontsize=10
+    )
+    axes.set(xticks=[], yticks=[])
     axes.set_xlabel("\n".join(said), loc="left", fontsize=8)
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, markerscale=2)
 
@@ -63,7 +69,7 @@ def main(folder: str, out: str | Path = OUT) -> None:
     results = read_json(find_run(folder).folder / "results.json")
     run, embedded = open_run(folder)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained", width_ratios=(3, 2))
-    draw_map(left, embedded, run.config.queries, run.config.seed)
+    draw_map(left, embedded, results["examples"], run.config.seed)
     draw_recall(right, results["tasks"]["retrieval"]["metrics"])
     figure.savefig(out, dpi=110)
 
