@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from crossmodal.errors import InputError, listed
-from crossmodal.metrics.bootstrap import bootstrap
+from crossmodal.metrics.bootstrap import bootstrap_statistic
 from crossmodal.metrics.classification import balanced_accuracy, confusion
 from crossmodal.types import Task
 
@@ -70,11 +70,13 @@ class Probe(Task):
         chosen = self.c[int(np.argmax(scores))]
         both = Labelled(*(np.concatenate(pair) for pair in zip(train, valid, strict=True)))
         predicted = fitted(both, chosen).predict(judged.vectors)
-        interval = self._interval(judged, predicted)
+        found = bootstrap_statistic(
+            lambda rows: score(judged.labels[rows], predicted[rows]), judged.groups, self.draws, self.seed
+        )
         return {
-            "value": score(judged.labels, predicted),
-            "low": interval[0],
-            "high": interval[1],
+            "value": found.mean,
+            "low": found.low,
+            "high": found.high,
             "chance": 1 / len(set(judged.labels)),
             "queries": len(judged.labels),
             "candidates": len(set(both.labels)),
@@ -89,13 +91,6 @@ class Probe(Task):
         groups = tracks.set_index("track_id")["group"].loc[ids]
         named = np.where(groups == "", pd.Series(ids, index=groups.index), groups).astype(str)
         return Labelled(getattr(vectors, self.layer)[rows], labels.loc[ids].to_numpy(str), named)
-
-    def _interval(self, judged: Labelled, predicted: NDArray[np.str_]) -> tuple[float, float]:
-        """Balanced accuracy is the mean of each track's hit, weighted so that every class weighs the same."""
-        classes, rows, counts = np.unique(judged.labels, return_inverse=True, return_counts=True)
-        weights = len(judged.labels) / (len(classes) * counts[rows])
-        found = bootstrap((judged.labels == predicted) * weights, judged.groups, self.draws, self.seed)
-        return found.low, found.high
 
 
 def fitted(data: Labelled, c: float) -> Pipeline:

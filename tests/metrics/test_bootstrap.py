@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from crossmodal.errors import InputError
-from crossmodal.metrics.bootstrap import bootstrap
+from crossmodal.metrics.bootstrap import bootstrap, bootstrap_statistic
 
 
 def test_interval_of_many_values_is_the_normal_one() -> None:
@@ -63,3 +63,10 @@ def test_bad_arguments_are_refused() -> None:
         bootstrap([1.0], draws=0)
     with pytest.raises(InputError, match="level is 95"):
         bootstrap([1.0], level=95)
+
+
+def test_the_interval_of_a_mean_is_that_of_the_mean_as_a_statistic():
+    values, groups = np.random.default_rng(0).random(40), np.arange(40) // 4
+    direct = bootstrap(values, groups, 300, seed=3)
+    general = bootstrap_statistic(lambda rows: float(values[rows].mean()), groups, 300, seed=3)
+    assert general == pytest.approx(direct)
