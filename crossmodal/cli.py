@@ -20,9 +20,9 @@ AUDIO = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac
 
 app = typer.Typer(
     help="Cross-modal audio-text representation learning for music.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # it would take [key=value] for markup and show nothing
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -194,11 +194,15 @@ def doctor() -> None:
 
 
 @app.callback(invoke_without_command=True)
-def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def version(
+    context: typer.Context, show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
     """Options of the program itself."""
     if show:
         say(__version__)
         raise typer.Exit()
+    if context.invoked_subcommand is None:
+        say(context.get_help())
 
 
 def audio_file(query: str) -> Path | None:
@@ -228,6 +232,5 @@ def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] = a
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
-        if message := error.format_message():  # of an argument that typer refuses; none where it showed the help
-            print(f"crossmodal: {message}", file=sys.stderr)
+        print(f"crossmodal: {error.format_message()}", file=sys.stderr)  # an argument that typer refuses
         return 2
