@@ -40,9 +40,7 @@ def draw_map(axes: Axes, embedded: Embedded, examples: list[dict[str, Any]], see
         axes.plot(x, y, marker="*", color="black", markersize=13)
         axes.annotate(str(number), (x, y), (5, 5), textcoords="offset points", weight="bold")
     said = [f"★{number} first answer to “{example['query']}”" for number, example in enumerate(examples, 1)]
-    axes.set_title(
-        f"audio of {len(points)} synthetic test tracks,\ncolours: {TAGSET}, which t-SNE was not told", fontsize=10
-    )
+    axes.set_title(f"the audio of {len(points)} synthetic test tracks,\nin the joint space, by {TAGSET}", fontsize=10)
     axes.set(xticks=[], yticks=[])
     axes.set_xlabel("\n".join(said), loc="left", fontsize=8)
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, markerscale=2)
