@@ -13,7 +13,13 @@ from crossmodal.cli import main
 from crossmodal.errors import InputError
 from crossmodal.runs import Run, find_run, open_run
 
-HOLD = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); sys.stdin.read()"
+HOLD = """
+import sys, filelock
+lock = filelock.FileLock(sys.argv[1])
+lock.acquire()
+print("held", flush=True)
+sys.stdin.read()
+"""
 
 
 def finish(run: Run) -> None:
@@ -107,7 +113,7 @@ def test_the_resolved_config_lies_in_the_run(configure: Configure) -> None:
 
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no run: it holds no config.yaml"):
+    with pytest.raises(InputError, match=r"is no run: it holds no config\.yaml"):
         find_run(tmp_path)
 
 

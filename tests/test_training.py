@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from conftest import FRONTEND, Configure, Trained
+
+from crossmodal import registry
+from crossmodal.audio.decode import features_of
+from crossmodal.config import Config, check_plugins, load
+from crossmodal.data.loader import Texts
+from crossmodal.data.manifest import Manifest
+from crossmodal.embedding import Embedded
+from crossmodal.encoders.text.mini_transformer import MiniTransformer
+from crossmodal.errors import InputError
+from crossmodal.evaluation import open_run as opened
+from crossmodal.model import DualEncoder
+from crossmodal.runs import Run, find_run, open_run
+from crossmodal.search import SearchIndex
+from crossmodal.training import fit, set_threads, train
+
+
+def fitted(config: Config) -> tuple[Run, Embedded, list[str]]:
+    said: list[str] = []
+    with open_run(config) as (run, _):
+        return run, fit(run, said.append), said
+
+
+def test_a_run_holds_everything_and_says_so(trained: Trained) -> None:
+    expected = {"config.yaml", "environment.json", "metrics.jsonl", "metrics.csv", "model", "state", "index"}
+    expected |= {"manifest", "results.json", "report.html", "skipped.csv"}
+    assert expected <= {path.name for path in trained.folder.iterdir()}
+    assert trained.said[0] == f"new run {trained.folder}"
+    assert trained.said[1] == "96 tracks, 144 texts, 708 tags"
+    assert trained.said[2] == "fp32 on cpu, 1 threads, from step 0"
+    assert "“a bright organ”" in trained.said
+    assert trained.said[-1].startswith(f"run {trained.folder}")
+    assert "0 skipped (see skipped.csv)" in trained.said[-1]
+
+
+def test_results_name_the_model_the_split_and_what_was_asked(trained: Trained) -> None:
+    results = json.loads((trained.folder / "results.json").read_text())
+    model = DualEncoder.load(trained.folder)
+    assert (results["experiment"], results["seed"], results["skipped"]) == ("tiny", 0, 0)
+    assert results["model"] == model.fingerprint
+    assert (results["split"]["part"], results["split"]["tracks"]) == ("test", 20)
+    recall = results["tasks"]["retrieval"]["metrics"]["text_to_audio/recall@10"]
+    assert recall["low"] <= recall["value"] <= recall["high"]
+    assert (recall["queries"], recall["candidates"], recall["chance"]) == (30, 20, pytest.approx(0.5))
+    (example,) = results["examples"]
+    assert example["query"] == "a bright organ"
+    assert [hit["rank"] for hit in example["hits"]] == [1, 2, 3, 4, 5]
+
+
+def test_the_index_holds_the_test_part_and_nothing_else(trained: Trained) -> None:
+    index = SearchIndex.open(trained.folder / "index")
+    manifest = Manifest.load(trained.folder / "manifest")
+    test = manifest.part("combination", "test").tracks["track_id"]
+    assert {track["track_id"] for track in index.tracks} == set(test)
+    assert len(index.segments) == 60
+    assert all(Path(track["path"]).is_file() for track in index.tracks)
+    assert index.fingerprint == DualEncoder.load(trained.folder).fingerprint
+
+
+def test_the_best_validation_is_the_model_that_is_kept(trained: Trained) -> None:
+    run = find_run(trained.folder)
+    scores = {row["step"]: row["valid/score"] for row in run.metrics() if "valid/score" in row}
+    assert list(scores) == [0, 4, 8, 9]  # before the first step, after each epoch of 68 / 16 steps, at the end
+    state = torch.load(run.state / "last.pt", weights_only=True)
+    assert state["progress"]["best"] == max(scores.values())
+    assert scores[state["progress"]["best_step"]] == max(scores.values())
+
+
+def test_normaliser_and_tokenizer_learn_from_the_training_part_alone(trained: Trained) -> None:
+    model, manifest = DualEncoder.load(trained.folder), Manifest.load(trained.folder / "manifest")
+    part = manifest.part("combination", "train")
+    frontend = model.audio_encoder.frontend
+    frames = np.concatenate([features_of(path, frontend) for path in part.paths()])
+    assert np.abs(model.audio_encoder.mean.numpy() - frames.mean(0)).max() < 2.0  # dB; crops of the whole
+    assert np.abs(model.audio_encoder.deviation.numpy() - frames.std(0)).max() < 2.0
+    learnt = (trained.folder / "model" / "text_encoder" / "tokenizer.json").read_text()
+    assert tokenizer(part, find_run(trained.folder).config) == json.loads(learnt)
+    assert tokenizer(manifest, find_run(trained.folder).config) != json.loads(learnt)
+
+
+def tokenizer(manifest: Manifest, config: Config) -> dict[str, Any]:
+    """What a tokenizer becomes that is trained on all of a manifest."""
+    encoder = MiniTransformer(vocabulary=400)
+    encoder.fit(Texts(manifest, config.text).corpus())
+    assert encoder.tokenizer is not None
+    return json.loads(encoder.tokenizer.to_str())
+
+
+def test_waveforms_train_end_to_end(configure: Configure) -> None:
+    run, embedded, said = fitted(configure("features.source=audio", "train.epochs=1", "train.workers=1"))
+    rows = [row for row in run.metrics() if "loss" in row]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5]
+    assert all(np.isfinite(row["loss"]) for row in rows)
+    assert embedded.store is None
+    assert embedded.vectors("test").vectors.shape == (20, 16)
+    assert "from step 0" in said[1]
+
+
+def test_waveforms_and_features_give_the_same_vectors(configure: Configure, trained: Trained) -> None:
+    _, stored = opened(trained.folder)
+    path = stored.part("test").path(stored.part("test").tracks["track_id"][0])
+    sound = torch.from_numpy(soundfile.read(path, dtype="float32")[0])[:8000]
+    frontend = stored.model.audio_encoder.frontend
+    features = frontend(sound)
+    np.testing.assert_allclose(features_of(path, frontend)[:61], features[:61], atol=1e-3)
+
+
+def test_a_worker_changes_nothing(configure: Configure) -> None:
+    first, _, _ = fitted(configure("train.epochs=1"))
+    second, _, _ = fitted(configure("train.epochs=1", "train.workers=1"))
+    assert first.folder != second.folder
+    names = [run.model / "model.safetensors" for run in (first, second)]
+    assert names[0].read_bytes() == names[1].read_bytes()
+    assert first.metrics() == second.metrics()
+
+
+def test_the_seed_decides(configure: Configure) -> None:
+    losses = [
+        [row["loss"] for row in fitted(configure("train.epochs=1", f"seed={seed}"))[0].metrics() if "loss" in row]
+        for seed in (1, 2)
+    ]
+    assert losses[0] != losses[1]
+
+
+def test_views_reach_the_objective(configure: Configure) -> None:
+    run, _, _ = fitted(configure("train.epochs=1", "train.views=2"))
+    assert all(np.isfinite(row["loss"]) for row in run.metrics() if "loss" in row)
+
+
+@pytest.mark.parametrize(
+    ("override", "match"),
+    [
+        ("audio_encoder={name: mel_cnn, chanels: [4]}", "no setting 'chanels'"),
+        ("audio_encoder={name: resnet}", "encoders.audio has no 'resnet'"),
+        ("text_encoder.layers=two", "layers is 'two'"),
+        ("objectives={clip: {temprature: 1.0}}", "no setting 'temprature'"),
+        ("objectives={triplet: {}}", "has no 'triplet'"),
+        ("tasks={probe: {}}", "lacks tagsets"),
+        ("data={name: synthetic}", "lacks root"),
+    ],
+)
+def test_a_wrong_plugin_is_refused_before_any_data_is_read(
+    configure: Configure, tmp_path: Path, override: str, match: str
+) -> None:
+    with pytest.raises(InputError, match=match) as error:
+        train(configure(override), lambda line: None)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_wrong_setting_of_the_front_end_is_refused_before_any_data_is_read(
+    configure: Configure, tmp_path: Path
+) -> None:
+    config = configure(f"data.root={tmp_path}/audio", "audio_encoder.frontend.hopp=3")
+    with pytest.raises(InputError, match="mel_cnn: frontend has no setting 'hopp'"):
+        train(config, lambda line: None)
+    assert not (tmp_path / "audio").exists()
+
+
+def test_an_unknown_split_lists_those_there_are(configure: Configure) -> None:
+    with pytest.raises(InputError, match=r"album.*combination|combination.*album"):
+        train(configure("split=artist"), lambda line: None)
+
+
+def test_the_thread_count_of_the_first_start_is_kept(configure: Configure) -> None:
+    with open_run(configure()) as (run, _):
+        (run.folder / "environment.json").write_text('{"threads": 1}')
+    more = replace(run, config=replace(run.config, train=replace(run.config.train, threads=2)))
+    set_threads(more)
+    assert torch.get_num_threads() == 1
+
+
+def test_the_experiments_that_come_with_the_package_are_valid() -> None:
+    found = sorted((Path(__file__).parent.parent / "experiments").glob("*.yaml"))
+    assert any(path.name == "quickstart.yaml" for path in found)
+    for path in found:
+        if path.name != "base.yaml":
+            check_plugins(load(path))
+
+
+def test_the_settings_of_the_front_end_are_those_of_the_store(trained: Trained) -> None:
+    _, embedded = opened(trained.folder)
+    assert embedded.store is not None
+    assert {key: embedded.store.frontend_settings[key] for key in FRONTEND} == FRONTEND
+    assert registry.names("objectives")
