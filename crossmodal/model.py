@@ -23,7 +23,7 @@ from crossmodal.audio.segments import segments
 from crossmodal.errors import InputError
 from crossmodal.files import atomic, read_json, write_json
 from crossmodal.settings import Amount, Count, Setting
-from crossmodal.types import AudioEncoder, Batch, Embeddings, PathLike, TextEncoder
+from crossmodal.types import AudioEncoder, Batch, Embeddings, PathLike, TextEncoder, moved
 
 Floats = NDArray[np.float32]
 FORMAT = 1
@@ -145,8 +145,8 @@ class DualEncoder(nn.Module):
         found = [np.zeros((0, self.dim), np.float32)]
         with evaluating(self), torch.inference_mode():
             for start in range(0, len(texts), batch_size):
-                tokens = self.text_encoder.tokenize(texts[start : start + batch_size])
-                found.append(self._text({key: value.to(self.device) for key, value in tokens.items()}).cpu().numpy())
+                tokens = moved(self.text_encoder.tokenize(texts[start : start + batch_size]), self.device)
+                found.append(self._text(tokens).cpu().numpy())
         return np.concatenate(found)
 
     def embed_audio(self, paths: Sequence[PathLike], batch_size: int = 16) -> Floats:

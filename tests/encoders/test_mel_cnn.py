@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from crossmodal.encoders.audio.mel_cnn import MelCNN
+from crossmodal.errors import InputError
+
+FRONTEND = {"sample_rate": 8000, "n_fft": 256, "hop": 128, "bands": 16}
+
+
+@pytest.fixture
+def encoder() -> MelCNN:
+    torch.manual_seed(0)
+    made = MelCNN(frontend=FRONTEND, channels=[4, 8], dim=12)
+    made.fit(20 * torch.randn(1000, 16, generator=torch.Generator().manual_seed(1)) - 40)
+    return made.eval()
+
+
+def features(*shape: int) -> torch.Tensor:
+    return 20 * torch.randn(*shape, 16, generator=torch.Generator().manual_seed(2)) - 40
+
+
+def test_shapes_for_any_length(encoder: MelCNN) -> None:
+    for frames in (1, 2, 7, 64, 333):
+        assert encoder(features(3, frames)).shape == (3, 12)
+        assert encoder.sequence(features(3, frames)).shape == (3, -(-frames // encoder.stride), 12)
+
+
+def test_a_clip_gives_the_same_vector_alone_and_among_others(encoder: MelCNN) -> None:
+    clips, lengths = features(16, 60), torch.arange(4, 64, 4).add(1).clamp(max=60)[:16]
+    lengths = torch.cat([lengths, torch.full((16 - len(lengths),), 60)])
+    with torch.no_grad():
+        together = encoder(clips, lengths)
+        alone = torch.cat([encoder(clips[i : i + 1], lengths[i : i + 1]) for i in range(16)])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+
+
+def test_padding_far_behind_the_length_does_not_count(encoder: MelCNN) -> None:
+    clip = features(1, 64)
+    other = clip.clone()
+    other[:, 48:] = 100.0
+    lengths = torch.tensor([32])
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(clip, lengths), encoder(other, lengths))
+        assert (encoder(clip) - encoder(other)).abs().max() > 1e-2
+
+
+def test_statistics_are_of_the_training_frames_and_are_saved(encoder: MelCNN) -> None:
+    frames = torch.rand(500, 16) * torch.arange(16) + 3
+    encoder.fit(frames)
+    torch.testing.assert_close(encoder.mean, frames.mean(0))
+    torch.testing.assert_close(encoder.deviation, frames.std(0).clamp(min=1e-3))
+    assert {"mean", "deviation"} <= encoder.state_dict().keys()
+
+
+def test_silence_and_single_frames_have_finite_gradients(encoder: MelCNN) -> None:
+    encoder.train()
+    clips = torch.full((4, 3, 16), encoder.frontend.silence, requires_grad=True)
+    encoder(clips, torch.tensor([1, 2, 3, 3])).square().sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in encoder.parameters() if p.grad is not None)
+    assert clips.grad is not None
+    assert torch.isfinite(clips.grad).all()
+
+
+def test_the_position_in_frequency_is_heard(encoder: MelCNN) -> None:
+    low, high = torch.full((2, 1, 40, 16), -80.0)
+    low[..., 2:4], high[..., 12:14] = 0.0, 0.0
+    with torch.no_grad():
+        assert (encoder(low) - encoder(high)).abs().max() > 1e-2
+
+
+def test_a_wrong_front_end_is_refused_in_one_line() -> None:
+    with pytest.raises(InputError, match="mel_cnn: frontend has no setting 'hopp'; valid: sample_rate"):
+        MelCNN(frontend={"hopp": 3})
+    with pytest.raises(InputError, match="f_max"):
+        MelCNN(frontend={**FRONTEND, "f_max": 5000.0})
