@@ -32,7 +32,9 @@ class MelCNN(nn.Module, AudioEncoder):
     """Log-mel frames to one vector: strided residual stages, bands kept in place, mean and deviation over time.
 
     Unlike a CNN with global pooling, the last feature map keeps its position in frequency (it is flattened, not
-    averaged, over bands), since register and pitch are part of what words say about music.
+    averaged, over bands), since register and pitch are part of what words say about music. For the same reason mean and
+    deviation of the bands themselves go to the last layer too: the long-term spectrum tells modes that stages of
+    stride 2 blur.
     """
 
     mean: Tensor  # of each band in the training frames, a buffer
@@ -60,7 +62,7 @@ class MelCNN(nn.Module, AudioEncoder):
         self.mix = nn.Sequential(nn.Linear(widths[-1] * -(-bands // self.stride), dim), nn.ReLU(), nn.Dropout(dropout))
         # the batch norm takes away what all tracks have in common: without it they begin at a cosine of 0.99, where a
         # contrastive loss stays for hundreds of steps
-        self.pool = nn.Sequential(nn.Linear(2 * dim, dim), nn.BatchNorm1d(dim))
+        self.pool = nn.Sequential(nn.Linear(2 * (dim + bands), dim), nn.BatchNorm1d(dim))
 
     @torch.no_grad()
     def fit(self, frames: Tensor) -> None:
@@ -70,24 +72,31 @@ class MelCNN(nn.Module, AudioEncoder):
 
     def sequence(self, features: Tensor) -> Tensor:
         """Features ``(batch, frames, bands)`` to ``(batch, time, dim)``, one step for every ``stride`` frames."""
-        x = ((features - self.mean) / self.deviation).unsqueeze(1)
-        x = self.stages(x.to(memory_format=torch.channels_last))
-        steps: Tensor = self.mix(x.permute(0, 2, 1, 3).flatten(2))
-        return steps
+        return self._steps(self._normalised(features))
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Features ``(batch, frames, bands)`` to ``(batch, dim)``; frames at and after ``lengths`` do not count."""
-        steps = self.sequence(features)
-        weights = self._weights(steps, lengths)
-        mean = (steps * weights).sum(1)
-        # the small constant keeps the gradient of the root finite where a clip is one step long
-        deviation = ((steps - mean.unsqueeze(1)).square() * weights).sum(1).add(1e-6).sqrt()
-        pooled: Tensor = self.pool(torch.cat([mean, deviation], dim=1))
-        return pooled
-
-    def _weights(self, steps: Tensor, lengths: Tensor | None) -> Tensor:
         if lengths is None:
-            return steps.new_full((1, steps.shape[1], 1), 1 / steps.shape[1])
-        valid = lengths.clamp(min=1).add(self.stride - 1).div(self.stride, rounding_mode="floor")
-        mask = torch.arange(steps.shape[1], device=steps.device)[None] < valid[:, None]
-        return (mask / mask.sum(1, keepdim=True)).unsqueeze(2).to(steps.dtype)
+            lengths = torch.full((len(features),), features.shape[1], device=features.device)
+        frames = self._normalised(features)
+        steps = self._steps(frames)
+        reached = (lengths + self.stride - 1) // self.stride
+        return self.pool(torch.cat([moments(steps, reached), moments(frames, lengths).to(steps.dtype)], dim=1))
+
+    def _normalised(self, features: Tensor) -> Tensor:
+        return (features - self.mean) / self.deviation
+
+    def _steps(self, frames: Tensor) -> Tensor:
+        maps = self.stages(frames.unsqueeze(1).to(memory_format=torch.channels_last))
+        steps: Tensor = self.mix(maps.permute(0, 2, 1, 3).flatten(2))
+        return steps
+
+
+def moments(values: Tensor, lengths: Tensor) -> Tensor:
+    """Mean and deviation of ``values (batch, time, dim)`` over the first ``lengths (batch,)`` steps: ``(batch, 2 dim)``."""
+    within = torch.arange(values.shape[1], device=values.device) < lengths.clamp(min=1).unsqueeze(1)
+    weights = (within / within.sum(1, keepdim=True)).unsqueeze(2).to(values.dtype)
+    mean = (values * weights).sum(1)
+    # the small constant keeps the gradient of the root finite where a clip is one step long
+    deviation = ((values - mean.unsqueeze(1)).square() * weights).sum(1).add(1e-6).sqrt()
+    return torch.cat([mean, deviation], dim=1)

@@ -81,7 +81,7 @@ class MiniTransformer(nn.Module, TextEncoder):
 
     def save(self, folder: Path) -> None:
         """Write what is not in the weights: the tokenizer."""
-        self._fitted().save(str(folder / "tokenizer.json"))
+        (folder / "tokenizer.json").write_text(self._fitted().to_str(pretty=True), encoding="utf-8")
 
     def restore(self, folder: Path) -> None:
         """Read what `save` wrote."""
