@@ -58,7 +58,8 @@ def draw_recall(axes: Axes, metrics: dict[str, dict[str, float]]) -> None:
     axes.axhline(first["chance"], color="tab:red", linestyle="--", label=f"chance {first['chance']:.3f}")
     title = f"recall@10, reviews never read,\n{first['queries']} queries a language, {first['candidates']} tracks"
     axes.set_title(title, fontsize=10)
-    axes.legend(fontsize=8, frameon=False)
+    axes.set_ylim(0, 1)
+    axes.legend(fontsize=8, frameon=False, loc="upper right")
 
 
 def main(folder: str, out: str | Path = OUT) -> None:
