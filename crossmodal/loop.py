@@ -208,7 +208,8 @@ def read_state(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a broken or foreign file
-        raise InputError(f"{path} is no saved state: {str(error).splitlines()[0]}") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path} is no saved state: {reason}") from error
     if not isinstance(state, dict) or "progress" not in state:
         raise InputError(f"{path} is no saved state of crossmodal")
     return state
