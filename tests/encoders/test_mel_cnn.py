@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from crossmodal.encoders.audio.mel_cnn import MelCNN
+from crossmodal.encoders.audio.mel_cnn import MelCNN, moments
 from crossmodal.errors import InputError
 
 FRONTEND = {"sample_rate": 8000, "n_fft": 256, "hop": 128, "bands": 16}
@@ -75,3 +75,13 @@ def test_a_wrong_front_end_is_refused_in_one_line() -> None:
         MelCNN(frontend={"hopp": 3})
     with pytest.raises(InputError, match="f_max"):
         MelCNN(frontend={**FRONTEND, "f_max": 5000.0})
+
+
+def test_moments_equal_those_of_each_clip_alone():
+    values = torch.randn(3, 9, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    lengths = torch.tensor([9, 5, 1])
+    found = moments(values, lengths)
+    for row, length in enumerate(lengths):
+        clip = values[row, :length]
+        torch.testing.assert_close(found[row, :4], clip.mean(0))
+        torch.testing.assert_close(found[row, 4:], (clip.var(0, correction=0) + 1e-6).sqrt())

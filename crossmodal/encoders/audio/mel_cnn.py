@@ -81,7 +81,9 @@ class MelCNN(nn.Module, AudioEncoder):
         frames = self._normalised(features)
         steps = self._steps(frames)
         reached = (lengths + self.stride - 1) // self.stride
-        return self.pool(torch.cat([moments(steps, reached), moments(frames, lengths).to(steps.dtype)], dim=1))
+        both = [moments(steps, reached), moments(frames, lengths).to(steps.dtype)]
+        pooled: Tensor = self.pool(torch.cat(both, dim=1))
+        return pooled
 
     def _normalised(self, features: Tensor) -> Tensor:
         return (features - self.mean) / self.deviation
@@ -93,7 +95,7 @@ class MelCNN(nn.Module, AudioEncoder):
 
 
 def moments(values: Tensor, lengths: Tensor) -> Tensor:
-    """Mean and deviation of ``values (batch, time, dim)`` over the first ``lengths (batch,)`` steps: ``(batch, 2 dim)``."""
+    """Mean and deviation over the first ``lengths (batch,)`` steps of ``(batch, time, dim)``: ``(batch, 2 dim)``."""
     within = torch.arange(values.shape[1], device=values.device) < lengths.clamp(min=1).unsqueeze(1)
     weights = (within / within.sum(1, keepdim=True)).unsqueeze(2).to(values.dtype)
     mean = (values * weights).sum(1)
