@@ -246,12 +246,19 @@ def test_a_full_disk_while_logging_is_named(configure: Configure) -> None:
         assert [row["step"] for row in run.metrics()] == [1, 2]
 
 
-@pytest.mark.parametrize(
-    "text", ["x" * 50_000, "words " * 10_000, "🎻🎹🥁", "موسيقى حزينة", "a\x00b", "‮reversed‬", "ẞß", "\u0301"]
-)
-def test_any_text_has_a_vector(trained: Trained, text: str) -> None:
-    vectors = DualEncoder.load(trained.folder).embed_text([text, "a slow organ"])
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+def test_any_text_has_a_vector(trained: Trained) -> None:
+    model = DualEncoder.load(trained.folder)
+    texts = [
+        "x" * 50_000,
+        "words " * 10_000,
+        "🎻🎹🥁",
+        "موسيقى حزينة",
+        "a\x00b",
+        "\u202ereversed\u202c",
+        "ẞß",
+        "\u0301",
+    ]
+    np.testing.assert_allclose(np.linalg.norm(model.embed_text(texts), axis=1), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["empty.wav", "text.mp3", "short.wav", "cut.wav", "nan.wav", "silent.wav", "gone.wav"])

@@ -91,7 +91,7 @@ def test_the_words_may_be_those_of_a_file(ask: Answer, trained: Trained, song: P
     assert ask("search", trained.folder, song, "--text") != ask("search", trained.folder, song)
 
 
-@pytest.mark.parametrize("query", ["🎻🎻", "موسيقى بطيئة", "x " * 25_000, "y" * 50_000, "a\nb\tc", "...", "no. 5", "/"])
+@pytest.mark.parametrize("query", ["🎻🎻", "موسيقى بطيئة", "slow " * 10_000, "no. 5", "/"])
 def test_any_words_are_answered(ask: Answer, trained: Trained, query: str) -> None:
     assert len(json.loads(ask("search", trained.folder, query, "--json", "-k", 2))) == 2
 
@@ -111,7 +111,7 @@ def test_evaluate_by_the_experiment_s_tasks(ask: Answer, trained: Trained) -> No
 
 
 def test_evaluate_by_named_tasks(ask: Answer, fail: Answer, trained: Trained) -> None:
-    chosen = ("--task", "probe.tagsets=[register]", "--task", "probe.draws=10", "--task", "retrieval")
+    chosen = ("--task", "probe.tagsets=[register]", "--task", "probe.draws=10", "--task", "retrieval.draws=0")
     results = json.loads(ask("evaluate", trained.folder, *chosen, "--json"))
     assert results["tasks"].keys() == {"probe", "retrieval"}
     assert results["tasks"]["probe"]["settings"] == {"tagsets": ["register"], "draws": 10}

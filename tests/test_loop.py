@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Configure
+from conftest import FRONTEND, Configure
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from crossmodal import config as configs
+from crossmodal.audio.frontends import LogMel
 from crossmodal.config import Config, Train
+from crossmodal.data.manifest import Manifest
+from crossmodal.data.store import FeatureStore
 from crossmodal.errors import InputError
 from crossmodal.loop import SCORE, Trainer, adamw, learning_rate, read_state, training_precision
 from crossmodal.model import DualEncoder
@@ -28,21 +32,31 @@ def quiet(_line: str) -> None:
     """Where lines for the screen go."""
 
 
-def made(config: Config, folder: Path) -> Trainer:
+Material = tuple[Manifest, FeatureStore | None]
+
+
+@pytest.fixture(scope="module")
+def material(experiment: Path) -> Material:
+    """The tiny experiment's manifest and store."""
+    config = configs.load(experiment)
+    manifest = read_manifest(config, quiet)
+    return manifest, open_store(config, manifest, LogMel(**FRONTEND), quiet)
+
+
+def made(config: Config, folder: Path, material: Material) -> Trainer:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = DualEncoder(config.audio_encoder, config.text_encoder, config.dim, config.window_s)
-    manifest = read_manifest(config, quiet)
-    batches = make_batches(config, model, manifest, open_store(config, manifest, model.audio_encoder.frontend, quiet))
+    batches = make_batches(config, model, *material)
     fit_encoders(model, batches)
     objectives, weights = build_objectives(config, Space(config.dim, batches.tags.vocabulary))
     return Trainer(Run(folder / "run", config), model, objectives, weights, batches, "fp32")
 
 
 @pytest.fixture
-def trainer(configure: Configure, tmp_path: Path) -> Callable[..., Trainer]:
+def trainer(configure: Configure, tmp_path: Path, material: Material) -> Callable[..., Trainer]:
     (tmp_path / "run").mkdir()
-    return lambda *overrides: made(configure(*overrides), tmp_path)
+    return lambda *overrides: made(configure(*overrides), tmp_path, material)
 
 
 def scores(values: list[float]) -> Callable[[], dict[str, float]]:
@@ -158,10 +172,10 @@ def test_patience_stops_and_the_best_model_is_the_one_kept(trainer: Callable[...
 
 
 def test_a_state_of_another_model_is_refused(
-    trainer: Callable[..., Trainer], configure: Configure, tmp_path: Path
+    trainer: Callable[..., Trainer],
 ) -> None:
     trainer().save()
-    other = made(configure("dim=8"), tmp_path)
+    other = trainer("dim=8")
     with pytest.raises(InputError, match=r"last\.pt is of another model: .*_projection") as error:
         other.restore()
     assert "\n" not in str(error.value)

@@ -18,7 +18,7 @@ from crossmodal.cli import main
 from crossmodal.loop import Trainer
 from crossmodal.runs import Run, find_run
 
-LONGER = ["train.epochs=6", "tasks={}", "queries=[]"]  # 26 steps, saved every 3 and at each of 6 validations
+LONGER = ["train.epochs=4", "tasks={}", "queries=[]"]  # 17 steps, saved every 3 and at each of 4 validations
 # a server that has imported what training needs forks processes that begin at once
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["crossmodal.training", "crossmodal.encoders.text.mini_transformer"])
@@ -74,9 +74,9 @@ def test_a_training_killed_twice_ends_bit_for_bit_like_one_that_was_not(
     rng = np.random.default_rng(20260)
     assert main(command(trained, tmp_path / "whole")) == 0
     arguments, folder = command(trained, tmp_path / "killed"), tmp_path / "killed"
-    first = killed(arguments, folder, int(rng.integers(1, 10)))
-    second = killed(arguments, folder, int(rng.integers(12, 20)))
-    assert first < second < 26
+    first = killed(arguments, folder, int(rng.integers(1, 7)))
+    second = killed(arguments, folder, int(rng.integers(8, 13)))
+    assert first < second < 17
     capsys.readouterr()
     assert main(arguments) == 0
     assert "continuing" in capsys.readouterr().out
@@ -85,7 +85,7 @@ def test_a_training_killed_twice_ends_bit_for_bit_like_one_that_was_not(
     assert equal(state, state_again)
     assert model == model_again
     assert rows == rows_again
-    assert [row["step"] for row in rows_again if "loss" in row] == list(range(1, 27))
+    assert [row["step"] for row in rows_again if "loss" in row] == list(range(1, 18))
     assert json.loads((find_run(folder / "tiny").folder / "environment.json").read_text())["threads"] == 1
 
 
@@ -105,7 +105,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_ends_with_130(
         assert main(command(trained, tmp_path)) == 130
     lines = capsys.readouterr().err.strip().splitlines()
     folder = find_run(tmp_path / "tiny").folder
-    assert lines[-1] == f"crossmodal: stopped after step 4 of 26; {folder} is saved; the same command goes on"
+    assert lines[-1] == f"crossmodal: stopped after step 4 of 17; {folder} is saved; the same command goes on"
     assert signal.getsignal(signal.SIGINT) is before
     assert torch.load(folder / "state" / "last.pt", weights_only=True)["progress"]["step"] == 4
     assert main(command(trained, tmp_path)) == 0
