@@ -67,7 +67,7 @@ class Vectors:
         write_skipped(path.with_suffix(".skipped.csv"), self.skipped)
 
 
-def embed(model: DualEncoder, manifest: Manifest, store: FeatureStore | None = None, batch_size: int = 16) -> Vectors:
+def embed(model: DualEncoder, manifest: Manifest, store: FeatureStore | None = None, batch_size: int = 32) -> Vectors:
     """Embed every track of a manifest, with a progress bar.
 
     Args:

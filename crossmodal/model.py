@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from crossmodal import __version__, registry, settings
 from crossmodal.audio.decode import features_of
-from crossmodal.audio.segments import segments
+from crossmodal.audio.segments import Segment, segments
 from crossmodal.errors import InputError
 from crossmodal.files import atomic, read_json, write_json
 from crossmodal.settings import Amount, Count, Setting
@@ -149,7 +149,7 @@ class DualEncoder(nn.Module):
                 found.append(self._text(tokens).cpu().numpy())
         return np.concatenate(found)
 
-    def embed_audio(self, paths: Sequence[PathLike], batch_size: int = 16) -> Floats:
+    def embed_audio(self, paths: Sequence[PathLike], batch_size: int = 32) -> Floats:
         """Unit vectors ``(paths, dim)``: the whole of each file, every second counted once.
 
         Raises:
@@ -160,23 +160,34 @@ class DualEncoder(nn.Module):
         vectors = [track.vector for track in self.embed_features(tracks, batch_size)]
         return np.stack(vectors) if vectors else np.zeros((0, self.dim), np.float32)
 
-    def embed_features(self, tracks: Iterable[Floats], batch_size: int = 16) -> Iterator[TrackVectors]:
-        """Embed tracks given as front-end features ``(frames, bands)``, one at a time and in order."""
-        rate = self.audio_encoder.frontend.frame_rate
+    def embed_features(self, tracks: Iterable[Floats], batch_size: int = 32) -> Iterator[TrackVectors]:
+        """Embed tracks given as front-end features ``(frames, bands)``, in order.
+
+        Short tracks share a batch: as many are read ahead as fill ``batch_size`` segments.
+        """
         with evaluating(self):
+            group: list[list[Segment]] = []
+            sounds: list[Floats] = []
             for frames in tracks:
                 # n hops of sound give n + 1 frames: the last one is centred on the end, and is no window by itself
-                parts = segments(max(1, len(frames) - 1), self.window)
-                sounds = [frames[part.start : part.stop + 1][: self.window] for part in parts]
-                made = [
-                    self._segments(sounds[start : start + batch_size]) for start in range(0, len(parts), batch_size)
-                ]
-                yield TrackVectors(
-                    bounds=np.array([(part.start / rate, part.stop / rate) for part in parts], np.float32),
-                    weights=np.array([part.weight for part in parts], np.float32),
-                    vectors=np.concatenate([vectors for vectors, _ in made]),
-                    features=np.concatenate([features for _, features in made]),
-                )
+                group.append(segments(max(1, len(frames) - 1), self.window))
+                sounds += [frames[part.start : part.stop + 1][: self.window] for part in group[-1]]
+                if len(sounds) >= batch_size:
+                    yield from self._tracks(group, sounds, batch_size)
+                    group, sounds = [], []
+            if group:
+                yield from self._tracks(group, sounds, batch_size)
+
+    def _tracks(self, group: list[list[Segment]], sounds: list[Floats], batch_size: int) -> Iterator[TrackVectors]:
+        """The vectors of a group of tracks, of which ``sounds`` holds the segments one after the other."""
+        made = [self._segments(sounds[start : start + batch_size]) for start in range(0, len(sounds), batch_size)]
+        ends = np.cumsum([len(parts) for parts in group])[:-1]
+        vectors, features = (np.split(np.concatenate(found), ends) for found in zip(*made, strict=True))
+        rate = self.audio_encoder.frontend.frame_rate
+        for row, parts in enumerate(group):
+            bounds = np.array([(part.start / rate, part.stop / rate) for part in parts], np.float32)
+            weights = np.array([part.weight for part in parts], np.float32)
+            yield TrackVectors(bounds, weights, vectors[row], features[row])
 
     @torch.inference_mode()
     def _segments(self, parts: Sequence[Floats]) -> tuple[Floats, Floats]:
