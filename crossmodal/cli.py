@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from crossmodal import __version__
+from crossmodal.audio import SUFFIXES
 from crossmodal.errors import InputError, Interrupted
 
 # torch and the package's own parts are imported inside the commands: `--help` stays fast
 
 QUICKSTART = Path(__file__).parent.parent / "experiments" / "quickstart.yaml"
-AUDIO = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".wma", ".aif", ".aiff"}
 
 app = typer.Typer(
     help="Cross-modal audio-text representation learning for music.",
@@ -213,7 +213,7 @@ def audio_file(query: str) -> Path | None:
             return path
     except OSError:  # a text longer than a file name may be
         return None
-    if path.suffix.lower() in AUDIO:
+    if path.suffix.lower() in SUFFIXES:
         raise InputError(f"{query} does not exist; to search for these words, add --text")
     return None
 

@@ -69,9 +69,7 @@ class Train:
     patience: Whole = 0  # validations without a better one before training stops; 0: never
     workers: Whole = 0  # processes of the loader
     threads: Count | None = None  # of torch on a CPU; torch's own choice if null
-    loggers: list[Literal["csv", "tensorboard", "wandb"]] = field(
-        default_factory=lambda: ["csv"]
-    )  # beside metrics.jsonl
+    loggers: list[Literal["csv", "tensorboard", "wandb"]] | None = None  # null: csv, and tensorboard if installed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import BytesIO
@@ -22,6 +22,7 @@ from crossmodal.config import Train
 from crossmodal.data.loader import Batches, load
 from crossmodal.errors import InputError, Interrupted
 from crossmodal.files import atomic
+from crossmodal.loggers import Logger
 from crossmodal.model import DualEncoder
 from crossmodal.runs import Run
 from crossmodal.types import Batch
@@ -70,6 +71,7 @@ class Trainer:
         precision: str,
     ) -> None:
         self.run, self.plan, self.weights, self.batches = run, run.config.train, weights, batches
+        self.loggers: Sequence[Logger] = ()
         mixed = "bf16" if precision == "bf16" else "no"
         self.accelerator = Accelerator(mixed_precision=mixed, cpu=not torch.cuda.is_available())
         self.model, self.objectives = model.to(self.accelerator.device), objectives.to(self.accelerator.device)
@@ -82,8 +84,14 @@ class Trainer:
         self.schedule = LambdaLR(optimizer, lambda step: learning_rate(step, self.steps, self.plan.warmup))
         self.progress = Progress()
 
-    def fit(self, validate: Validate) -> None:
-        """Train from where `restore` left off to the last step, or to the early stop."""
+    def fit(self, validate: Validate, loggers: Sequence[Logger] = ()) -> None:
+        """Train from where `restore` left off to the last step, or to the early stop.
+
+        Args:
+            validate: gives metrics, `SCORE` among them, of the model as it is.
+            loggers: where metrics go beside metrics.jsonl.
+        """
+        self.loggers = loggers
         if self.progress.step == 0:
             self._validate(validate)
         each = self.plan.accumulate
@@ -95,7 +103,7 @@ class Trainer:
                 bar.update()
                 bar.set_postfix(loss=f"{row['loss']:.3f}", best=f"{self.progress.best:.3f}")
                 self._after_step(row, validate, bool(stopped))
-        self.run.write_csv()
+        self._flush()
 
     def step(self, stream: Iterator[Batch]) -> dict[str, float]:
         """One optimiser's step over ``accumulate`` batches; returns the loss and its terms."""
@@ -143,7 +151,7 @@ class Trainer:
 
     def _after_step(self, row: dict[str, float], validate: Validate, stopped: bool) -> None:
         step = self.progress.step
-        self.run.log({"step": step, **row})
+        self._log(row)
         if step % self.validate_every == 0 or step == self.steps:
             self._validate(validate)
         if step % self.plan.save_every == 0 or step % self.validate_every == 0 or step == self.steps or stopped:
@@ -155,13 +163,22 @@ class Trainer:
 
     def _validate(self, validate: Validate) -> None:
         metrics = validate()
-        self.run.log({"step": self.progress.step, **metrics})
+        self._log(metrics)
         self.progress.waits += 1
         if metrics[SCORE] > self.progress.best:
             self.progress.best, self.progress.best_step = metrics[SCORE], self.progress.step
             self.progress.waits = 0
             self.model.save(self.run.model)
-        self.run.write_csv()
+        self._flush()
+
+    def _log(self, metrics: Mapping[str, float]) -> None:
+        self.run.log({"step": self.progress.step, **metrics})
+        for logger in self.loggers:
+            logger.log(self.progress.step, metrics)
+
+    def _flush(self) -> None:
+        for logger in self.loggers:
+            logger.flush()
 
     def _early(self) -> bool:
         return 0 < self.plan.patience <= self.progress.waits

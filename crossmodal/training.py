@@ -16,6 +16,7 @@ from crossmodal.embedding import Embedded
 from crossmodal.errors import InputError
 from crossmodal.evaluation import finish, trusted
 from crossmodal.files import atomic, recover
+from crossmodal.loggers import check_installed, open_loggers
 from crossmodal.loop import SCORE, Trainer, training_precision
 from crossmodal.model import DualEncoder
 from crossmodal.prepare import fit_encoders, make_batches, open_store, read_manifest
@@ -40,6 +41,7 @@ def train(config: Config, say: Say = print) -> Path:
         Interrupted: Ctrl-C; the state is saved.
     """
     check_plugins(config)
+    check_installed(config)
     with open_run(config) as (run, continued):
         say(f"{'continuing' if continued else 'new run'} {run.folder}")
         finish(run, fit(run, say), say)
@@ -67,7 +69,7 @@ def fit(run: Run, say: Say) -> Embedded:
     facts = {"threads": torch.get_num_threads(), "precision": precision, "device": str(trainer.accelerator.device)}
     describe_environment(run, **facts, parameters=sum(p.numel() for p in model.parameters()))
     say(f"{facts['precision']} on {facts['device']}, {facts['threads']} threads, from step {trainer.progress.step}")
-    trainer.fit(Validation(Embedded(model, manifest, config.split, store)))
+    trainer.fit(Validation(Embedded(model, manifest, config.split, store)), open_loggers(run))
     say(f"trained {trainer.progress.summary()}")
     best = DualEncoder.load(run.model, trust=trusted(config))
     return Embedded(best, manifest, config.split, store)

@@ -34,7 +34,7 @@ def test_a_minimal_experiment_has_every_default(folder):
     config = load(folder / "tiny.yaml")
     assert (config.name, config.train.epochs, config.dim, config.window_s) == ("tiny", 2, 128, 4.0)
     assert config.objectives == {"clip": {}}
-    assert config.train.loggers == ["csv"]
+    assert config.train.loggers is None
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.dim = 3
 

@@ -42,6 +42,7 @@ import pandas as pd
 
 from crossmodal import registry
 from crossmodal import settings as plain
+from crossmodal.audio import SUFFIXES
 from crossmodal.data import rows
 from crossmodal.data.manifest import COLUMNS, Manifest
 from crossmodal.data.splits import FRACTIONS, add_split, split_by_group
@@ -50,10 +51,6 @@ from crossmodal.files import Skipped
 from crossmodal.types import Source
 
 Spec = TypeVar("Spec")
-AUDIO = (
-    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac"),
-    *(".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".wma", ".webm", ".mka", ".wv", ".ape", ".ac3", ".amr"),
-)
 NUMBERS = ("duration", "sample_rate")
 
 
@@ -241,7 +238,7 @@ class Table(Source):
         return add_split(manifest, name, parts)
 
     def _absent(self, track: str, path: str) -> Skipped | None:
-        if not path.lower().endswith(AUDIO):
+        if not path.lower().endswith(SUFFIXES):
             return Skipped(track, path, "not audio by its name")
         return None if (self.root / path).is_file() else Skipped(track, path, "the file does not exist")
 
@@ -265,7 +262,7 @@ def _walk(root: Path, skipped: list[Skipped]) -> pd.DataFrame:
         found += [Path(folder, name).relative_to(root) for name in names if not name.startswith(".")]
     audio = []
     for path in sorted(found, key=Path.as_posix):
-        if path.name.lower().endswith(AUDIO):
+        if path.name.lower().endswith(SUFFIXES):
             audio.append((path.as_posix(), path.stem))
         else:
             skipped.append(Skipped(path.as_posix(), path.as_posix(), "not audio by its name"))
