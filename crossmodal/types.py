@@ -113,6 +113,10 @@ class TextEncoder(Protocol):
     def restore(self, folder: Path) -> None:
         """Read what `save` wrote."""
 
+    def identity(self) -> bytes:
+        """What the weights do not hold, in a form that changes with it; part of the model's fingerprint."""
+        return b""
+
     @staticmethod
     def located(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
         """The constructor's settings for a saved encoder whose files lie in ``folder``; by default the same."""

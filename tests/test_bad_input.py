@@ -14,8 +14,8 @@ import pytest
 import soundfile
 import torch
 import yaml
-from conftest import TINY, Configure, Trained
 from test_files import no_file_larger_than
+from tiny import TINY, Configure, Trained
 
 from crossmodal.audio.frontends import LogMel
 from crossmodal.cli import main

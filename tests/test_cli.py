@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Trained
+from tiny import Trained
 
 import crossmodal
 from crossmodal import cli

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from conftest import Trained
+from tiny import Trained
 
 from crossmodal.audio.frontends import LogMel
 from crossmodal.data.manifest import Manifest

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import FRONTEND, Configure
 from safetensors.torch import load_file
+from tiny import FRONTEND, Configure
 from torch import Tensor, nn
 
 from crossmodal import config as configs

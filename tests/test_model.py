@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from conftest import TINY, Trained
 from safetensors.torch import load_file, save_file
+from tiny import TINY, Trained
 
 import crossmodal
 from crossmodal.errors import InputError

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Trained
+from tiny import Trained
 
 from crossmodal.cli import main
 from crossmodal.loop import Trainer

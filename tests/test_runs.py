@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import Configure, Trained
+from tiny import Configure, Trained
 
 from crossmodal.cli import main
 from crossmodal.errors import InputError

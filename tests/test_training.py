@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from conftest import FRONTEND, Configure, Trained
+from tiny import FRONTEND, Configure, Trained
 
 from crossmodal import registry
 from crossmodal.audio.decode import features_of

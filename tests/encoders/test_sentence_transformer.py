@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
+from tiny import TINY
 
 from crossmodal.encoders.text.sentence_transformer import SentenceTransformerEncoder
 from crossmodal.errors import InputError

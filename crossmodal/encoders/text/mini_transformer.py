@@ -79,6 +79,10 @@ class MiniTransformer(nn.Module, TextEncoder):
         tokenizer.train_from_iterator(sorted(set(texts)), trainer)
         self.tokenizer = tokenizer
 
+    def identity(self) -> bytes:
+        """The tokenizer's own description; nothing before it is trained."""
+        return self.tokenizer.to_str().encode() if self.tokenizer else b""
+
     def save(self, folder: Path) -> None:
         """Write what is not in the weights: the tokenizer."""
         (folder / "tokenizer.json").write_text(self._fitted().to_str(pretty=True), encoding="utf-8")

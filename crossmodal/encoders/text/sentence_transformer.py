@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,14 @@ class SentenceTransformerEncoder(nn.Module, TextEncoder):
     def save(self, folder: Path) -> None:
         """Write the checkpoint itself, so that the model loads without the hub."""
         self._loaded.save_pretrained(str(folder / "checkpoint"), create_model_card=False)
+
+    def identity(self) -> bytes:
+        """The vocabulary, and a hash of the weights that stay out of the module's own."""
+        vocabulary = sorted(self._loaded.tokenizer.get_vocab().items())
+        digest = hashlib.sha256(repr(vocabulary).encode())
+        for name, tensor in () if self.tune else sorted(self._loaded.state_dict().items()):
+            digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        return digest.digest()
 
     @staticmethod
     def located(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
