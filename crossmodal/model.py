@@ -109,11 +109,12 @@ class DualEncoder(nn.Module):
 
     @property
     def fingerprint(self) -> str:
-        """Names this very model: a hash of its settings and its weights. Vectors of two models never mix."""
+        """Names this very model: a hash of settings, weights and tokenizer. Vectors of two models never mix."""
         digest = hashlib.sha256(repr(sorted(self.settings.items(), key=lambda item: item[0])).encode())
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(self.text_encoder.identity())
         return digest.hexdigest()[:16]
 
     def forward(self, batch: Batch) -> Embeddings:
@@ -227,7 +228,9 @@ class DualEncoder(nn.Module):
         model.settings["text_encoder"] = config["text_encoder"]
         model._read(folder)
         if model.fingerprint != config["fingerprint"]:
-            raise InputError(f"{folder} holds other weights than its config.json was written for")
+            raise InputError(
+                f"{folder} holds other weights, or another tokenizer, than its config.json was written for"
+            )
         return model.eval()
 
     def _read(self, folder: Path) -> None:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from tiny import TINY, Trained
 
 import crossmodal
+from crossmodal.encoders.text.mini_transformer import MiniTransformer
 from crossmodal.errors import InputError
 from crossmodal.model import DualEncoder
 
@@ -181,6 +182,13 @@ def test_changed_weights_are_refused(folder: Path) -> None:
     weights["text_projection.weight"][0, 0] += 0.5
     save_file(weights, folder / "model.safetensors")
     refused(folder, "holds other weights than its config.json was written for")
+
+
+def test_the_tokenizer_of_another_model_is_refused(folder: Path) -> None:
+    other = MiniTransformer(vocabulary=400, dim=16, layers=1, heads=2)
+    other.fit(["other words than the orchestra's", "and not many"])
+    other.save(folder / "text_encoder")
+    refused(folder, "other weights")
 
 
 def test_weights_of_another_model_are_refused(folder: Path) -> None:
