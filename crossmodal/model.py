@@ -228,9 +228,7 @@ class DualEncoder(nn.Module):
         model.settings["text_encoder"] = config["text_encoder"]
         model._read(folder)
         if model.fingerprint != config["fingerprint"]:
-            raise InputError(
-                f"{folder} holds other weights, or another tokenizer, than its config.json was written for"
-            )
+            raise InputError(f"{folder} holds other weights or another tokenizer than its config.json was written for")
         return model.eval()
 
     def _read(self, folder: Path) -> None:
