@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -215,7 +216,8 @@ def _mixed(block: Floats, channels: Channels) -> Floats:
     """``(frames, native channels)`` to ``(frames, channels)``."""
     if block.shape[1] == channels:
         return block
-    mean = block @ np.full((block.shape[1], 1), 1 / block.shape[1], np.float32)
+    # no matrix product: BLAS would wake a thread for every core, in every worker process
+    mean = (reduce(np.add, block.T) * np.float32(1 / block.shape[1]))[:, None]
     return mean if channels == 1 else np.repeat(mean, 2, axis=1)
 
 
