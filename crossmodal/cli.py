@@ -107,9 +107,10 @@ def embed(
     """Embed every track of a manifest: ids, vectors in the joint space, and the audio encoder's features."""
     from crossmodal.data.manifest import Manifest
     from crossmodal.embedding import embed as embedded
-    from crossmodal.evaluation import open_model
+    from crossmodal.evaluation import best_model
+    from crossmodal.runs import find_run
 
-    vectors = embedded(open_model(run), Manifest.load(manifest))
+    vectors = embedded(best_model(find_run(run)), Manifest.load(manifest))
     vectors.save(out)
     say(f"{out}: {len(vectors.track_ids)} tracks; {len(vectors.skipped)} skipped")
 
@@ -123,12 +124,12 @@ def index(
     """Build the search index of a manifest's tracks."""
     from crossmodal.data.manifest import Manifest
     from crossmodal.embedding import embed as embedded
-    from crossmodal.evaluation import build_index, open_model
+    from crossmodal.evaluation import best_model, build_index
     from crossmodal.runs import find_run
 
-    tracks = Manifest.load(manifest)
-    vectors = embedded(open_model(run), tracks)
-    folder = out or find_run(run).folder / "index"
+    found, tracks = find_run(run), Manifest.load(manifest)
+    vectors = embedded(best_model(found), tracks)
+    folder = out or found.folder / "index"
     build_index(folder, tracks, vectors)
     counts = f"{len(vectors.track_ids)} tracks in {len(vectors.segments)} segments"
     say(f"{folder}: {counts}; {len(vectors.skipped)} skipped")
@@ -144,14 +145,15 @@ def search(
     index: Annotated[Path | None, typer.Option(help="An index; the run's own unless given.")] = None,
 ) -> None:
     """Ask the index in words or with a song."""
-    from crossmodal.evaluation import as_dict, open_model
+    from crossmodal.evaluation import as_dict, best_model
     from crossmodal.runs import find_run
     from crossmodal.search import SearchIndex
 
     path = None if text else audio_file(query)
-    model = open_model(run)
+    home = find_run(run)
+    model = best_model(home)
     vectors = model.embed_text([query]) if path is None else model.embed_audio([path])
-    found = SearchIndex.open(index or find_run(run).folder / "index").search(vectors, k, model.fingerprint)[0]
+    found = SearchIndex.open(index or home.folder / "index").search(vectors, k, model.fingerprint)[0]
     if as_json:
         say(json.dumps([as_dict(hit) for hit in found], ensure_ascii=False, indent=1))
     for hit in () if as_json else found:

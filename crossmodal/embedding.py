@@ -14,7 +14,7 @@ from tqdm import tqdm
 from crossmodal.audio.decode import AudioError, features_of
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.store import FeatureStore
-from crossmodal.errors import InputError
+from crossmodal.errors import InputError, listed
 from crossmodal.files import Skipped, atomic, write_skipped
 from crossmodal.model import DualEncoder, Floats, TrackVectors
 from crossmodal.types import PathLike
@@ -95,7 +95,7 @@ def embed(model: DualEncoder, manifest: Manifest, store: FeatureStore | None = N
         store.check(model.audio_encoder.frontend)
     tracks = tuple(model.embed_features(features(), batch_size))
     if not tracks:
-        raise InputError(f"none of {len(manifest)} tracks could be embedded; the first: {skipped[:1]}")
+        raise InputError(f"none of {len(manifest)} tracks could be embedded; {listed(skipped, 1)}")
     return Vectors(tuple(known), tracks, model.fingerprint, tuple(skipped))
 
 

@@ -57,7 +57,7 @@ def evaluate(embedded: Embedded, tasks: Mapping[str, Mapping[str, Any]], part: s
 def open_run(folder: str | Path) -> tuple[Run, Embedded]:
     """A finished or unfinished run, by its folder or its experiment's: its best model beside its data."""
     run = find_run(folder)
-    model = DualEncoder.load(run.model, trust=trusted(run.config))
+    model = best_model(run)
     manifest = Manifest.load(run.folder / "manifest")
     path = store_path(run.config, manifest, model.audio_encoder.frontend)
     store = FeatureStore(path) if path.is_file() else None
@@ -142,9 +142,8 @@ def line(found: Mapping[str, Any]) -> str:
     return text + f", {found['queries']} queries, {found['candidates']} candidates"
 
 
-def open_model(folder: str | Path) -> DualEncoder:
-    """The best model of a run."""
-    run = find_run(folder)
+def best_model(run: Run) -> DualEncoder:
+    """The best model of a run, with the outside classes that its own experiment names."""
     return DualEncoder.load(run.model, trust=trusted(run.config))
 
 

@@ -90,6 +90,10 @@ class Skipped(NamedTuple):
     path: str
     reason: str
 
+    def __str__(self) -> str:
+        """In words, for a message."""
+        return f"{self.id} ({self.path}): {self.reason}"
+
 
 def write_skipped(path: str | Path, rows: Sequence[Skipped]) -> None:
     """Write ``skipped.csv``: id, path, reason; written also when there is nothing in it, so that it can be trusted."""

@@ -24,11 +24,10 @@ from crossmodal.errors import InputError, Interrupted
 from crossmodal.files import atomic
 from crossmodal.loggers import Logger
 from crossmodal.model import DualEncoder
-from crossmodal.runs import Run
+from crossmodal.runs import SCORE, Run
 from crossmodal.types import Batch
 
 Validate = Callable[[], dict[str, float]]
-SCORE = "valid/score"  # the metric, of those that validation returns, by which the best model is chosen
 
 
 @dataclass

@@ -21,6 +21,7 @@ from crossmodal.config import Config
 from crossmodal.errors import InputError
 from crossmodal.files import atomic, read_json, write_json
 
+SCORE = "valid/score"  # the metric, of those that validation logs, by which the best model is chosen
 PACKAGES = (
     "crossmodal",
     "torch",

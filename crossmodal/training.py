@@ -14,13 +14,13 @@ from crossmodal import registry
 from crossmodal.config import Config, check_plugins
 from crossmodal.embedding import Embedded
 from crossmodal.errors import InputError
-from crossmodal.evaluation import finish, trusted
+from crossmodal.evaluation import best_model, finish
 from crossmodal.files import atomic, recover
 from crossmodal.loggers import check_installed, open_loggers
-from crossmodal.loop import SCORE, Trainer, training_precision
+from crossmodal.loop import Trainer, training_precision
 from crossmodal.model import DualEncoder
 from crossmodal.prepare import fit_encoders, make_batches, open_store, read_manifest
-from crossmodal.runs import Run, describe_environment, open_run, recorded_threads
+from crossmodal.runs import SCORE, Run, describe_environment, open_run, recorded_threads
 from crossmodal.types import Space
 
 Say = Callable[[str], None]
@@ -71,8 +71,7 @@ def fit(run: Run, say: Say) -> Embedded:
     say(f"{facts['precision']} on {facts['device']}, {facts['threads']} threads, from step {trainer.progress.step}")
     trainer.fit(Validation(Embedded(model, manifest, config.split, store)), open_loggers(run))
     say(f"trained {trainer.progress.summary()}")
-    best = DualEncoder.load(run.model, trust=trusted(config))
-    return Embedded(best, manifest, config.split, store)
+    return Embedded(best_model(run), manifest, config.split, store)
 
 
 def begin(run: Run, trainer: Trainer) -> None:

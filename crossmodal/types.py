@@ -134,7 +134,7 @@ class TextEncoder(Protocol):
 class Objective(Protocol):
     """A loss: ``forward`` returns named scalar terms, which the loop weighs, sums and logs."""
 
-    needs: ClassVar[frozenset[str]]  # of {"text", "views"}
+    needs: ClassVar[frozenset[str]]  # of {"text", "tags", "views"}
 
     def forward(self, batch: Batch, embeddings: Embeddings) -> dict[str, Tensor]:
         """The terms for a batch, each a scalar tensor."""

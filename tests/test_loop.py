@@ -18,10 +18,10 @@ from crossmodal.config import Config, Train
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.store import FeatureStore
 from crossmodal.errors import InputError
-from crossmodal.loop import SCORE, Trainer, adamw, learning_rate, read_state, training_precision
+from crossmodal.loop import Trainer, adamw, learning_rate, read_state, training_precision
 from crossmodal.model import DualEncoder
 from crossmodal.prepare import fit_encoders, make_batches, open_store, read_manifest
-from crossmodal.runs import Run
+from crossmodal.runs import SCORE, Run
 from crossmodal.training import build_objectives
 from crossmodal.types import Batch, Embeddings, Space
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from crossmodal.report.figures import Chart, ceiling, line_chart
+from crossmodal.runs import SCORE
 
 VALID = "valid/"
-SCORE = "valid/score"  # what the loop chooses the best step by
 NO_TERMS = {"step", "lr", "grad_norm"}
 
 Metric = Mapping[str, Any]
