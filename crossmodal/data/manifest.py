@@ -22,9 +22,11 @@ from typing import Any, cast
 import pandas as pd
 
 from crossmodal import files
+from crossmodal.audio import SUFFIXES
 from crossmodal.data import checks
 from crossmodal.errors import InputError, listed
 from crossmodal.files import Skipped
+from crossmodal.types import Step
 
 VERSION = 1
 PARTS = checks.PARTS
@@ -58,6 +60,7 @@ class Manifest:
         splits: track_id, name, part, which is train, valid or test.
         root: the folder of the audio.
         skipped: what the source could not use, each with its id and the reason.
+        steps: the files and joins it was read from, each with the rows read and kept; what they lost is ``skipped``.
     """
 
     tracks: pd.DataFrame
@@ -67,6 +70,7 @@ class Manifest:
     splits: pd.DataFrame
     root: Path
     skipped: tuple[Skipped, ...] = ()
+    steps: tuple[Step, ...] = ()
 
     @classmethod
     def build(
@@ -78,6 +82,7 @@ class Manifest:
         splits: pd.DataFrame | None = None,
         root: str | Path = ".",
         skipped: Sequence[Skipped] = (),
+        steps: Sequence[Step] = (),
     ) -> Manifest:
         """A manifest from the tables at hand; columns that are missing are added, with unknown values.
 
@@ -87,7 +92,7 @@ class Manifest:
             annotated = tags[["track_id", "tagset"]].drop_duplicates()
         given = {"tracks": tracks, "texts": texts, "tags": tags, "annotated": annotated, "splits": splits}
         tables = {name: _typed(name, table) for name, table in given.items()}
-        return cls(**tables, root=Path(root), skipped=tuple(skipped))
+        return cls(**tables, root=Path(root), skipped=tuple(skipped), steps=tuple(steps))
 
     def __len__(self) -> int:
         """The number of tracks."""
@@ -105,7 +110,7 @@ class Manifest:
             for name, table in self.tables.items():
                 table.to_parquet(temporary / f"{name}.parquet", index=False)
             counts = {name: len(table) for name, table in self.tables.items()}
-            about = {"version": VERSION, "root": str(self.root.absolute()), "counts": counts}
+            about = {"version": VERSION, "root": str(self.root.absolute()), "counts": counts, "steps": self.steps}
             files.write_json(temporary / "manifest.json", about)
             files.write_skipped(temporary / "skipped.csv", self.skipped)
 
@@ -118,7 +123,8 @@ class Manifest:
         if not isinstance(about, dict) or about.get("version") != VERSION or "root" not in about:
             raise InputError(f"{folder / 'manifest.json'} is not that of a manifest of version {VERSION}")
         tables = {name: _read(folder / f"{name}.parquet", name) for name in COLUMNS}
-        return cls(**tables, root=Path(about["root"]), skipped=_read_skipped(folder / "skipped.csv"))
+        steps = tuple(Step(*step) for step in about.get("steps", []))
+        return cls(**tables, root=Path(about["root"]), skipped=_read_skipped(folder / "skipped.csv"), steps=steps)
 
     def validate(self, read_audio: bool = False) -> list[str]:
         """What is wrong, a line a problem, each with ids and numbers; nothing if the manifest is sound.
@@ -154,6 +160,18 @@ class Manifest:
         kept = {name: table[checks.among(table["track_id"], wanted)] for name, table in self.tables.items()}
         changes: dict[str, Any] = {name: table.reset_index(drop=True) for name, table in kept.items()}
         return replace(self, **changes)
+
+    def head(self, tracks: int) -> Manifest:
+        """The first ``tracks`` of them, or all, if there are not so many."""
+        return self.select(self.tracks["track_id"].head(tracks))
+
+    def with_audio(self) -> Manifest:
+        """The tracks whose audio file is there; the others become skipped, in one more step."""
+        rows = zip(self.tracks["track_id"], self.tracks["path"], self.paths(), strict=True)
+        absent = [Skipped(track, path, why) for track, path, whole in rows if (why := _absent(whole))]
+        kept = self.select(set(self.tracks["track_id"]) - {skipped.id for skipped in absent}) if absent else self
+        step = Step("audio files", len(self), len(kept))
+        return replace(kept, skipped=(*self.skipped, *absent), steps=(*self.steps, step))
 
     def path(self, track_id: str) -> Path:
         """The absolute path of a track's audio."""
@@ -198,6 +216,18 @@ class Manifest:
 def same_words(text: str) -> str:
     """The form in which two texts of the same words are equal: NFKC, without case, with single spaces."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _absent(path: str) -> str:
+    """Why there is no audio at a path, or nothing; the file is not opened."""
+    if not path.lower().endswith(SUFFIXES):
+        return "not audio by its name"
+    try:
+        return "" if os.stat(path).st_size else "is empty: 0 bytes"
+    except FileNotFoundError:
+        return "the file does not exist"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
 
 
 def _names(values: pd.Series[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import csv
 import gzip
 import io
@@ -23,36 +24,38 @@ JSON_LINES = (".jsonl", ".ndjson")
 SUFFIXES = (*DELIMITERS, *JSON_LINES)
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
     """A table with the cells as they are: str in CSV and TSV, any JSON value in JSON lines, NaN where a key is missing.
 
     JSON objects become columns with dotted names, ``{"meta": {"key": "C"}}`` the column ``meta.key``; so do objects in
     a list, whose values become lists of one length: ``{"text": [{"lang": "en"}, {}]}`` is ``text.lang: ["en", None]``.
 
     Raises:
-        InputError: the file is missing, of another kind, not UTF-8, or a line is broken; it names file and line.
+        InputError: the file is missing, of another kind, not in ``encoding``, or a line is broken; it names file and line.
     """
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"{path} is of no known kind; a table is {listed(SUFFIXES)}, each also .gz")
-    text = _text(path)
+    text = _text(path, encoding)
     rows = _json_lines(path, text) if suffix in JSON_LINES else _delimited(path, text, DELIMITERS[suffix])
     return pd.DataFrame(list(rows), dtype="object")
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, encoding: str) -> str:
     try:
         data = path.read_bytes()
         data = gzip.decompress(data) if path.suffix == ".gz" else data
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:
-        return data.decode("utf-8-sig")
+        return data.removeprefix(codecs.BOM_UTF8).decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(
-            f"{path} line {line}: byte 0x{data[error.start]:02x} is not UTF-8; save it as UTF-8"
+            f"{path} line {line}: byte 0x{data[error.start]:02x} is not {encoding}; save it as UTF-8, or name its encoding"
         ) from error
+    except LookupError as error:
+        raise InputError(f"there is no encoding {encoding!r}; there are utf-8, latin-1, cp1252, utf-16, ...") from error
 
 
 def _delimited(path: Path, text: str, delimiter: str) -> Iterator[dict[str, Any]]:

@@ -25,7 +25,7 @@ from crossmodal.files import read_json, write_json
 from crossmodal.orchestra import reviews
 from crossmodal.orchestra.attributes import ABSENT, ALBUM_TRACKS, TAGSETS, Album, generator, plan
 from crossmodal.orchestra.render import Piece, write
-from crossmodal.types import Source
+from crossmodal.types import Source, Step
 
 VERSION = 2  # of the sound: raise it when a golden hash changes, and old audio is refused
 CHUNK = 16  # pieces that a worker takes at a time
@@ -50,6 +50,7 @@ class Synthetic(Source):
     """
 
     licence: ClassVar[str] = "CC0-1.0"
+    layout: ClassVar[str] = "made here: audio/ and synthetic.json"
     citation: ClassVar[str] = "The synthetic orchestra of crossmodal: composed and synthesised by the package itself."
 
     def __init__(
@@ -71,11 +72,14 @@ class Synthetic(Source):
         self.duration_s, self.sample_rate = float(duration_s), sample_rate
         self.albums = plan(tracks, seed)
 
-    def manifest(self) -> Manifest:
-        """The manifest; audio that is not there yet is rendered, in parallel, under a progress bar."""
+    def fetch(self, manifest: Manifest) -> None:
+        """Render the audio that is not there yet, in parallel, under a progress bar."""
         self._claim()
         pieces = {track_id: piece for album in self.albums for track_id, piece in self._pieces(album)}
-        self._render({self._path(track_id): piece for track_id, piece in pieces.items()})
+        self._render({self._path(track_id): pieces[track_id] for track_id in manifest.tracks["track_id"]})
+
+    def read(self) -> Manifest:
+        """The tables, from the settings alone."""
         tables = [self._rows(album) for album in self.albums]
         tracks, texts, tags, annotated, splits = (
             pd.DataFrame([row for table in kind for row in table]) for kind in zip(*tables, strict=True)
@@ -83,7 +87,8 @@ class Synthetic(Source):
         by_album = split_by_group(tracks.set_index("track_id")["group"])
         other = pd.DataFrame({"track_id": by_album.index, "name": "album", "part": by_album.to_numpy()})
         splits = pd.concat([splits, other], ignore_index=True)
-        return Manifest.build(tracks, texts=texts, tags=tags, annotated=annotated, splits=splits, root=self.root)
+        steps = [Step("the plan", len(tracks), len(tracks))]
+        return Manifest.build(tracks, texts, tags, annotated, splits, self.root, steps=steps)
 
     def _claim(self) -> None:
         """Take the root for these settings, or refuse it where it holds the audio of others."""

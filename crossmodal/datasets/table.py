@@ -1,4 +1,4 @@
-"""Any folder of audio with a table beside it, or the folder alone, the folders' names as tags.
+"""Any folder of audio with a table beside it.
 
 The data block of an experiment on a JSON lines file, with several texts a track, in languages and kinds of their own,
 tags in several tagsets, some of them for some of the tracks only, and a split with groups::
@@ -19,19 +19,10 @@ tags in several tagsets, some of them for some of the tracks only, and a split w
       splits:
         dev: dev_split.tsv
     split: dev
-
-One on a folder with nothing beside it, to be split by a hash of the path::
-
-    data:
-      name: table
-      root: ~/Music
-      splits: {mine: {group: track_id}}
-    split: mine
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -42,9 +33,9 @@ import pandas as pd
 
 from crossmodal import registry
 from crossmodal import settings as plain
-from crossmodal.audio import SUFFIXES
 from crossmodal.data import rows
 from crossmodal.data.manifest import COLUMNS, Manifest
+from crossmodal.data.sources import Tally
 from crossmodal.data.splits import FRACTIONS, add_split, split_by_group
 from crossmodal.errors import InputError
 from crossmodal.files import Skipped
@@ -95,8 +86,7 @@ class Table(Source):
 
     Args:
         root: the folder that paths are relative to, and that none may leave.
-        file: the table, relative to ``root``; without one, every audio file below ``root`` is a track whose id is its
-            path, and the names of the folders are the tagset "folder".
+        file: the table, relative to ``root``.
         columns: the table's name for columns of the manifest's tracks; one of the same name needs no mention, others
             are added as words. The table has ``path`` or a column for it; without ``track_id``, the path is the id.
         texts: where texts stand, each with the fields of `TextColumn`.
@@ -104,38 +94,39 @@ class Table(Source):
         splits: by name, a table that has the column of the track ids, ``part`` and perhaps ``group``, or the fields of
             `GroupSplit`. The first table with groups gives the tracks theirs, unless ``columns`` does.
         separators: the characters between the tags of a cell.
+        encoding: of the tables.
     """
 
+    layout: ClassVar[str] = "a table with a row a track, and the audio where its column path says"
     licence: ClassVar[str] = "that of each track"
     citation: ClassVar[str] = ""
 
     def __init__(
         self,
         root: str,
-        file: str | None = None,
+        file: str,
         columns: dict[str, str] | None = None,
         texts: list[dict[str, Any]] | None = None,
         tagsets: dict[str, str | dict[str, Any]] | None = None,
         splits: dict[str, str | dict[str, Any]] | None = None,
         separators: str = ";|",
+        encoding: str = "utf-8",
     ) -> None:
         self.root = Path(root).expanduser()
-        self.file = self.root / file if file else None
-        self.where = self.file or self.root
+        self.file, self.encoding = self.root / file, encoding
         self.columns = columns or {}
         self.separators = separators
         self.texts = [_fields(TextColumn, f"texts[{n}]", block) for n, block in enumerate(texts or [])]
-        default: dict[str, str | dict[str, Any]] = {} if file else {"folder": "folder"}
         self.tagsets = {
             name: TagColumn(block) if isinstance(block, str) else _fields(TagColumn, f"tagset {name}", block)
-            for name, block in (default if tagsets is None else tagsets).items()
+            for name, block in (tagsets or {}).items()
         }
         self.splits = {
             name: block if isinstance(block, str) else _fields(GroupSplit, f"split {name}", block)
             for name, block in (splits or {}).items()
         }
 
-    def manifest(self) -> Manifest:
+    def read(self) -> Manifest:
         """Read the table and its splits; what cannot be used is in the manifest's ``skipped``.
 
         Raises:
@@ -144,34 +135,34 @@ class Table(Source):
         """
         if not self.root.is_dir():
             raise InputError(f"root {self.root} is not a folder")
-        skipped: list[Skipped] = []
-        frame = self._frame(skipped)
+        tally = Tally()
+        frame = self._frame()
         tracks = self._tracks(frame)
+        tally.step(self.file.name, len(tracks))
         texts = self._texts(frame, tracks)
         empty = texts["text"].str.strip() == ""
+        paths = dict(zip(tracks["track_id"], tracks["path"], strict=True))
+        tally.step("texts", len(texts), [Skipped(track, paths[track], "empty text") for track in texts[empty].track_id])
         tags, annotated = self._tags(frame, tracks["track_id"])
-        made = Manifest.build(tracks, texts[~empty], tags, annotated, root=self.root)
+        made = Manifest.build(
+            tracks, texts[~empty], tags, annotated, root=self.root, steps=tally.steps, skipped=tally.skipped
+        )
         for name, split in self.splits.items():
             made = self._split(made, name, split)
-        made.check()
-        paths = dict(zip(made.tracks["track_id"], made.tracks["path"], strict=True))
-        absent = [found for track, path in paths.items() if (found := self._absent(track, path))]
-        skipped += absent + [Skipped(track, paths[track], "empty text") for track in texts.loc[empty, "track_id"]]
-        kept = made.select(paths.keys() - {found.id for found in absent})
-        return replace(kept, skipped=tuple(skipped))
+        return made.check()
 
-    def _frame(self, skipped: list[Skipped]) -> pd.DataFrame:
+    def _frame(self) -> pd.DataFrame:
         """The cells of the table as they are, and the column ``folder``."""
-        frame = rows.read(self.file) if self.file else _walk(self.root, skipped)
+        frame = rows.read(self.file, self.encoding)
         if frame.empty:
-            raise InputError(f"{self.where} has no {'rows' if self.file else 'audio files'}")
+            raise InputError(f"{self.file} has no rows")
         if "folder" not in frame:
             paths = self._column(frame, self.columns.get("path", "path"))
             frame["folder"] = [PurePosixPath(rows.word(path)).parent.name for path in paths]
         return frame
 
     def _column(self, frame: pd.DataFrame, name: str) -> pd.Series:
-        return rows.column(frame, name, self.where)
+        return rows.column(frame, name, self.file)
 
     def _tracks(self, frame: pd.DataFrame) -> pd.DataFrame:
         own = {name: name for name in COLUMNS["tracks"] if name in frame}
@@ -225,22 +216,17 @@ class Table(Source):
 
     def _split(self, manifest: Manifest, name: str, split: str | GroupSplit) -> Manifest:
         if isinstance(split, GroupSplit):
-            groups = rows.column(manifest.tracks, split.group, self.where)
+            groups = rows.column(manifest.tracks, split.group, self.file)
             parts = split_by_group(groups.set_axis(manifest.tracks["track_id"]), split.fractions, split.salt)
             return add_split(manifest, name, parts)
         file = self.root / split
-        table = rows.read(file)
+        table = rows.read(file, self.encoding)
         ids = rows.column(table, self.columns.get("track_id", "track_id"), file).map(rows.word)
         parts = rows.column(table, "part", file).map(rows.word).set_axis(ids)
         if "group" in table and (manifest.tracks["group"] == "").all():
             groups = manifest.tracks["track_id"].map(dict(zip(ids, table["group"].map(rows.word), strict=True)))
             manifest = replace(manifest, tracks=manifest.tracks.assign(group=groups.astype("str").fillna("")))
         return add_split(manifest, name, parts)
-
-    def _absent(self, track: str, path: str) -> Skipped | None:
-        if not path.lower().endswith(SUFFIXES):
-            return Skipped(track, path, "not audio by its name")
-        return None if (self.root / path).is_file() else Skipped(track, path, "the file does not exist")
 
 
 def _fields(kind: type[Spec], where: str, block: Mapping[str, Any]) -> Spec:
@@ -252,18 +238,3 @@ def _fields(kind: type[Spec], where: str, block: Mapping[str, Any]) -> Spec:
 def _spread(values: list[Any], count: int) -> list[Any]:
     """One value for all, or the values as they are."""
     return values * count if len(values) == 1 else values
-
-
-def _walk(root: Path, skipped: list[Skipped]) -> pd.DataFrame:
-    """A row for each audio file below ``root``, in the order of their paths; hidden files and folders are left out."""
-    found = []
-    for folder, inner, names in os.walk(root):
-        inner[:] = [name for name in inner if not name.startswith(".")]
-        found += [Path(folder, name).relative_to(root) for name in names if not name.startswith(".")]
-    audio = []
-    for path in sorted(found, key=Path.as_posix):
-        if path.name.lower().endswith(SUFFIXES):
-            audio.append((path.as_posix(), path.stem))
-        else:
-            skipped.append(Skipped(path.as_posix(), path.as_posix(), "not audio by its name"))
-    return pd.DataFrame(audio, columns=["path", "title"], dtype="object")
