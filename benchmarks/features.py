@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from crossmodal.audio.decode import features_of
 from crossmodal.audio.frontends import LogMel
+from crossmodal.data.extraction import extract
 from crossmodal.data.manifest import Manifest
-from crossmodal.data.store import extract
 
 SETTINGS = {"sample_rate": 22_050, "n_fft": 1024, "hop": 256, "bands": 128, "f_min": 0.0, "norm": "slaney"}
 

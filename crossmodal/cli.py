@@ -86,8 +86,8 @@ def features(
     """Extract log-mel features of every track into one file."""
     from crossmodal import config, registry
     from crossmodal.audio.frontends import LogMel
+    from crossmodal.data.extraction import extract
     from crossmodal.data.manifest import Manifest
-    from crossmodal.data.store import extract
 
     if precision not in (16, 32):
         raise InputError(f"--precision is {precision}; it is 16 or 32")

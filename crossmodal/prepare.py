@@ -13,9 +13,10 @@ from crossmodal import registry
 from crossmodal.audio.decode import AudioError, probe
 from crossmodal.audio.frontends import LogMel
 from crossmodal.config import Config
+from crossmodal.data.extraction import extract
 from crossmodal.data.loader import Batches, Crops, Tags, Texts, Waveforms
 from crossmodal.data.manifest import Manifest
-from crossmodal.data.store import FeatureStore, extract
+from crossmodal.data.store import FeatureStore
 from crossmodal.errors import InputError
 from crossmodal.files import Skipped
 from crossmodal.model import DualEncoder

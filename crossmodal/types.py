@@ -158,8 +158,8 @@ class Source(Protocol):
     """A data set: its files become a Manifest.
 
     Constants of the class say whose it is and how to get it: ``licence`` and ``citation``; ``home``, where one
-    downloads it, empty for folders of one's own; ``layout``, in one line, what lies where below ``root``; ``checksums``,
-    as ``md5:...``, of published files below the root.
+    downloads it, empty for folders of one's own; ``layout``, in one line, what lies where below ``root``;
+    ``checksums`` of published files below the root, as ``md5:...``.
     """
 
     licence: ClassVar[str]

@@ -20,7 +20,7 @@ from tiny import TINY, Configure, Trained
 from crossmodal.audio.frontends import LogMel
 from crossmodal.cli import main
 from crossmodal.data.manifest import Manifest
-from crossmodal.data.store import extract
+from crossmodal.data.extraction import extract
 from crossmodal.errors import InputError
 from crossmodal.evaluation import build_index, open_run
 from crossmodal.model import DualEncoder

@@ -10,7 +10,7 @@ from tiny import Trained
 
 from crossmodal.audio.frontends import LogMel
 from crossmodal.data.manifest import Manifest
-from crossmodal.data.store import extract
+from crossmodal.data.extraction import extract
 from crossmodal.embedding import Embedded, Vectors, embed
 from crossmodal.errors import InputError
 from crossmodal.evaluation import open_run

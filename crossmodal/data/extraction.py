@@ -1,139 +1,155 @@
-"""Running an extraction: in this process or in several, resumable, one at a time for each store."""
+"""The features of a manifest's tracks: extracted by any number of processes, then merged into one store."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
-import torch
-from filelock import FileLock, Timeout
-from tqdm import tqdm
+import numpy as np
 
+from crossmodal.audio.decode import AudioError, Channels, Floats, blocks, probe
+from crossmodal.audio.frontends import LogMel
+from crossmodal.data.engine import Engine, Processes, run
 from crossmodal.data.manifest import Manifest
-from crossmodal.data.shards import Done, Job, Recipe, Writer, done, key
-from crossmodal.errors import InputError, listed
-from crossmodal.files import Skipped, read_json, write_json
+from crossmodal.data.merging import Lengths, merge
+from crossmodal.data.store import FeatureStore
+from crossmodal.data.work import Job, Work, Worker, Write
+from crossmodal.errors import InputError
+from crossmodal.files import remove, write_skipped
 
-AHEAD = 4  # tracks that wait for each worker: enough to keep it busy, few enough to take no memory
+TOLERANCE_S = 1.0  # a table's duration may be rounded to seconds
+TOLERANCE = 0.05  # and yet shows a file of 48 kHz whose header says 44.1
 
-Found = dict[str, Done]
 
+@dataclass(frozen=True)
+class Features(Work):
+    """The work of extracting features, frame by frame.
 
-@contextmanager
-def run(manifest: Manifest, recipe: Recipe, out: Path, workers: int) -> Iterator[tuple[Path, Found, list[Skipped]]]:
-    """Do what is left of an extraction; yield its folder, the tracks in it and the skipped, in the manifest's order.
-
-    The folder is locked until the block ends.
+    Attributes:
+        frontend: the settings of the `LogMel`.
+        precision: bits of a stored value.
+        channels: 1 for mono frames ``(bands,)``, 2 for stereo frames ``(2, bands)``.
+        offset_s: where reading begins, in seconds.
+        max_duration_s: what follows after so many seconds is not read.
+        lengths: whether tracks are cropped and padded to one number of frames.
     """
+
+    frontend: dict[str, Any]
+    precision: Literal[16, 32] = 16
+    channels: Channels = 1
+    offset_s: float = 0.0
+    max_duration_s: float | None = None
+    lengths: Lengths = field(default_factory=Lengths)
+
+    name = "features"
+
+    @classmethod
+    def restored(cls, identity: dict[str, Any]) -> Features:
+        """The work of an `identity` that was read from a file."""
+        return cls(**identity | {"lengths": Lengths(**identity["lengths"])})
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The settings by name."""
+        return asdict(self)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of a stored value."""
+        return np.dtype(f"<f{self.precision // 8}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a frame."""
+        bands = LogMel(**self.frontend).shape
+        return bands if self.channels == 1 else (self.channels, *bands)
+
+    def start(self) -> Worker:
+        """The function that writes the frames of one track."""
+        frontend, shape = LogMel(**self.frontend), self.shape
+
+        def extract(job: Job, write: Write) -> None:
+            agrees(job)
+            for frames in self._lengthened(self._frames(job.path, frontend), shape, frontend.silence):
+                write(frames)
+
+        return extract
+
+    def _frames(self, path: str, frontend: LogMel) -> Iterator[Floats]:
+        stop = None if self.max_duration_s is None else self.offset_s + self.max_duration_s
+        samples = blocks(path, frontend.sample_rate, self.channels, self.offset_s, stop)
+        loudest, left = -np.inf, self.lengths.most
+        for frames in frontend.stream(samples):
+            loudest = max(loudest, float(frames.max()))
+            yield frames[:left]
+            left = None if left is None else left - len(frames)
+            if left is not None and left <= 0:
+                break
+        if loudest == -np.inf:
+            raise AudioError(path, f"ends before {self.offset_s:g} s")
+        if loudest <= frontend.silence:
+            raise AudioError(path, f"is silent where it was read, from {self.offset_s:g} s on")
+
+    def _lengthened(self, blocks: Iterable[Floats], shape: tuple[int, ...], silence: float) -> Iterator[Floats]:
+        found = 0
+        for frames in blocks:
+            found += len(frames)
+            yield frames
+        if (lacking := self.lengths.least - found) > 0:
+            yield np.full((lacking, *shape), silence, np.float32)
+
+
+def agrees(job: Job) -> None:
+    """Raise `AudioError` if the file is not what the table says: the sign of a wrong header, or of the wrong file."""
+    info = probe(job.path)
+    if job.duration == job.duration:
+        if abs(info.duration - job.duration) > max(TOLERANCE_S, TOLERANCE * job.duration):
+            raise AudioError(job.path, f"lasts {info.duration:.2f} s, not {job.duration:.2f} s as its table says")
+    elif job.sample_rate and job.sample_rate != info.sample_rate:
+        raise AudioError(job.path, f"has {info.sample_rate} Hz, not {job.sample_rate} Hz as its table says")
+
+
+def extract(
+    manifest: Manifest,
+    frontend: LogMel,
+    out: str | Path,
+    workers: int = 1,
+    precision: Literal[16, 32] = 16,
+    channels: Channels = 1,
+    max_duration_s: float | None = None,
+    engine: Engine | None = None,
+) -> FeatureStore:
+    """Extract the features of a manifest's tracks into the store ``out``, and open it.
+
+    What is done is kept in ``<out>.partial`` until the store is whole, so an extraction that was killed goes on where
+    it stopped, also while it is merged. The store's bytes do not depend on ``workers`` or the engine. Tracks that
+    cannot be used are in the store's ``skipped`` and in ``<out>.skipped.csv``. While it is merged, the disk holds the
+    frames twice.
+
+    Args:
+        manifest: whose tracks.
+        frontend: what turns samples into frames; it may be on any device, but extraction runs on the CPU.
+        out: the file to write.
+        workers: processes that decode; 1 does it in this process.
+        precision: bits of a stored value.
+        channels: 1 for mono frames ``(bands,)``, 2 for stereo frames ``(2, bands)``.
+        max_duration_s: what follows in a longer file is not read.
+        engine: what does the work instead of ``workers`` processes of this machine.
+
+    Raises:
+        InputError: no track can be used, the disk is full, a worker died, or ``<out>.partial`` has other settings.
+    """
+    out = Path(out)
+    work = Features(frontend.settings, precision, channels, max_duration_s=max_duration_s)
     folder = out.with_name(out.name + ".partial")
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / "lock", timeout=0):
-            _same_recipe(folder, recipe)
-            jobs = _jobs(manifest)
-            skipped = _do(jobs, folder, recipe, workers)
-            finished = done(folder)
-            found = {job.track_id: finished[job.key] for job in jobs if job.track_id not in skipped}
-            yield folder, found, [skipped[job.track_id] for job in jobs if job.track_id in skipped]
-    except Timeout as error:
-        raise InputError(f"another extraction is writing {out}; wait for it, or give another name") from error
-
-
-def _same_recipe(folder: Path, recipe: Recipe) -> None:
-    path = folder / "recipe.json"
-    if not path.exists():
-        write_json(path, recipe.to_dict())
-    old, new = read_json(path), recipe.to_dict()
-    if other := [f"{key} {old.get(key)}, not {new[key]}" for key in new if old.get(key) != new[key]]:
-        raise InputError(f"{folder} was begun with {'; '.join(other)}; remove it, or extract with its settings")
-
-
-def _jobs(manifest: Manifest) -> list[Job]:
-    tracks, paths = manifest.tracks, manifest.paths()
-    rows = zip(tracks["track_id"], tracks["duration"], tracks["sample_rate"], strict=True)
-    return [
-        Job(key(track, str(paths[track])), track, str(paths[track]), float(duration), int(rate))
-        for track, duration, rate in rows
-    ]
-
-
-def _do(jobs: list[Job], folder: Path, recipe: Recipe, workers: int) -> dict[str, Skipped]:
-    """Extract the tracks that no journal names; the skipped ones by id."""
-    finished = done(folder)
-    left = [job for job in jobs if job.key not in finished]
-    results = _here(left, folder, recipe) if workers == 1 else _in_processes(left, folder, recipe, workers)
-    skipped: dict[str, Skipped] = {}
-    with tqdm(results, "features", len(jobs), initial=len(jobs) - len(left), unit="track", disable=None) as progress:
-        try:
-            for result in progress:
-                if result is not None:
-                    skipped[result.id] = result
-                    progress.set_postfix(skipped=len(skipped))
-        except OSError as error:
-            why = error.strerror or error
-            raise InputError(f"could not write into {folder}: {why}; what is done is kept there") from error
-    return skipped
-
-
-def _here(jobs: list[Job], folder: Path, recipe: Recipe) -> Iterator[Skipped | None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as the processes do, so that the bytes are the same
-    writer = Writer(folder, recipe)
-    try:
-        yield from map(writer, jobs)
-    finally:
-        writer.close()
-        torch.set_num_threads(threads)
-
-
-def _in_processes(jobs: list[Job], folder: Path, recipe: Recipe, workers: int) -> Iterator[Skipped | None]:
-    """Results in the order they come, with only a few tracks handed out ahead."""
-    queue = iter(jobs)
-    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of torch's threads
-    with ProcessPoolExecutor(workers, context, _start, (folder, recipe)) as pool:
-        running: dict[Future[Skipped | None], Job] = {}
-        try:
-            while True:
-                running |= {pool.submit(_extract, job): job for job in islice(queue, workers * AHEAD - len(running))}
-                if not running:
-                    return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield future.result()
-                    del running[future]
-        except BrokenProcessPool as error:
-            names = listed([job.track_id for job in running.values()], 4)
-            raise InputError(
-                f"a worker process died, most often for want of memory, at one of the tracks {names}; what is done is"
-                f" kept in {folder}: run it again, with fewer workers than {workers}"
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-_writer: Writer | None = None  # of a worker process
-
-
-def _start(folder: Path, recipe: Recipe) -> None:
-    global _writer
-    torch.set_num_threads(1)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    _writer = Writer(folder, recipe)
-
-
-def _extract(job: Job) -> Skipped | None:
-    assert _writer is not None
-    return _writer(job)
-
-
-def _die_with_parent() -> None:
-    """End this process when its parent was killed, for it would wait for ever for the next track."""
-    if (parent := multiprocessing.parent_process()) is not None:
-        parent.join()
-        os._exit(1)
+    with run(manifest, work, folder, engine or Processes(workers)) as results:
+        skipped = results.skipped
+        write_skipped(out.with_suffix(".skipped.csv"), skipped)
+        if not results.tracks:
+            first = f"; the first: {skipped[0].path}: {skipped[0].reason}" if skipped else ""
+            raise InputError(f"none of {len(manifest)} tracks can be used{first}")
+        merge(results, out)
+    remove(folder)
+    return FeatureStore(out)

@@ -1,4 +1,4 @@
-"""Tables as people keep them: CSV, TSV and JSON lines, plain or gzipped, always UTF-8; and what their cells mean."""
+"""Tables as people keep them: CSV, TSV and JSON lines, plain or gzipped; and what their cells mean."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ SUFFIXES = (*DELIMITERS, *JSON_LINES)
 
 
 def read(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
-    """A table with the cells as they are: str in CSV and TSV, any JSON value in JSON lines, NaN where a key is missing.
+    """A table with the cells as they are: str in CSV and TSV, any JSON value in JSON lines, NaN if missing.
 
     JSON objects become columns with dotted names, ``{"meta": {"key": "C"}}`` the column ``meta.key``; so do objects in
     a list, whose values become lists of one length: ``{"text": [{"lang": "en"}, {}]}`` is ``text.lang: ["en", None]``.
 
     Raises:
-        InputError: the file is missing, of another kind, not in ``encoding``, or a line is broken; it names file and line.
+        InputError: the file is missing, of another kind, not in ``encoding``, or a line is broken; it names both.
     """
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
     if suffix not in SUFFIXES:
@@ -52,7 +52,8 @@ def _text(path: Path, encoding: str) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(
-            f"{path} line {line}: byte 0x{data[error.start]:02x} is not {encoding}; save it as UTF-8, or name its encoding"
+            f"{path} line {line}: byte 0x{data[error.start]:02x} is not {encoding}; save it as UTF-8, or name its"
+            " encoding"
         ) from error
     except LookupError as error:
         raise InputError(f"there is no encoding {encoding!r}; there are utf-8, latin-1, cp1252, utf-16, ...") from error

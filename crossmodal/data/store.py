@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmodal.audio.decode import Channels
-from crossmodal.data.extraction import run
-from crossmodal.data.shards import Done, Recipe
 from crossmodal.errors import InputError
-from crossmodal.files import Skipped, atomic, remove, write_skipped
+from crossmodal.files import Skipped
 
 if TYPE_CHECKING:
     from crossmodal.audio.frontends import LogMel
-    from crossmodal.data.manifest import Manifest
 
 VERSION = 1
 
@@ -104,73 +100,3 @@ class FeatureStore:
         if row is None:
             raise InputError(f"track {track_id} is not in {self.path}; skipped.csv beside it may say why")
         return int(self._offsets[row]), int(self._offsets[row + 1])
-
-
-def extract(
-    manifest: Manifest,
-    frontend: LogMel,
-    out: str | Path,
-    workers: int = 1,
-    precision: Literal[16, 32] = 16,
-    channels: Channels = 1,
-    max_duration_s: float | None = None,
-) -> FeatureStore:
-    """Extract the features of a manifest's tracks into the store ``out``, and open it.
-
-    What is done is kept in ``<out>.partial`` until the store is whole, so an extraction that was killed goes on where
-    it stopped. The store's bytes do not depend on ``workers``. Tracks that cannot be used are in the store's
-    ``skipped`` and in ``<out>.skipped.csv``. While it is put together, the disk holds the frames twice.
-
-    Args:
-        manifest: whose tracks.
-        frontend: what turns samples into frames; it may be on any device, but extraction runs on the CPU.
-        out: the file to write.
-        workers: processes that decode; 1 does it in this process.
-        precision: bits of a stored value.
-        channels: 1 for mono frames ``(bands,)``, 2 for stereo frames ``(2, bands)``.
-        max_duration_s: what follows in a longer file is not read.
-
-    Raises:
-        InputError: no track can be used, the disk is full, a worker died, or ``<out>.partial`` has other settings.
-    """
-    out = Path(out)
-    recipe = Recipe(frontend.settings, precision, channels, max_duration_s)
-    with run(manifest, recipe, out, workers) as (folder, found, skipped):
-        write_skipped(out.with_suffix(".skipped.csv"), skipped)
-        if not found:
-            first = f"; the first: {skipped[0].path}: {skipped[0].reason}" if skipped else ""
-            raise InputError(f"none of {len(manifest)} tracks can be used{first}")
-        with atomic(out) as temporary, h5py.File(temporary, "w") as file:
-            _write(file, frontend, recipe, folder, found, skipped)
-    remove(folder)
-    return FeatureStore(out)
-
-
-def _write(
-    file: h5py.File,
-    frontend: LogMel,
-    recipe: Recipe,
-    folder: Path,
-    found: dict[str, Done],
-    skipped: list[Skipped],
-) -> None:
-    """Copy the frames track by track in the manifest's order; "complete" comes last."""
-    shape = frontend.shape if recipe.channels == 1 else (recipe.channels, *frontend.shape)
-    offsets = np.cumsum([0, *(entry.frames for entry in found.values())], dtype=np.int64)
-    frames = file.create_dataset("frames", (int(offsets[-1]), *shape), recipe.dtype)
-    ends = {entry.shard: entry.start + entry.frames for entry in sorted(found.values(), key=lambda entry: entry.start)}
-    # a shard may go on with half a track, where its process was killed
-    raw = {name: np.memmap(folder / name, recipe.dtype, "r", shape=(end, *shape)) for name, end in ends.items()}
-    for entry, start in zip(found.values(), offsets, strict=False):
-        frames[start : start + entry.frames] = raw[entry.shard][entry.start : entry.start + entry.frames]
-    text = h5py.string_dtype()
-    file.create_dataset("track_ids", data=list(found), dtype=text)
-    file.create_dataset("offsets", data=offsets)
-    file.create_dataset("skipped", data=np.array(skipped, object).reshape(-1, len(Skipped._fields)), dtype=text)
-    file.attrs["version"] = VERSION
-    file.attrs["frontend"] = json.dumps(frontend.settings)
-    file.attrs["fingerprint"] = frontend.fingerprint
-    file.attrs["silence"] = frontend.silence
-    file.attrs["recipe"] = json.dumps(recipe.to_dict())
-    file.flush()
-    file.attrs["complete"] = True

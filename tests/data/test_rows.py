@@ -45,11 +45,19 @@ def test_a_line_separator_within_a_text_ends_no_line(tmp_path):
     assert records(path) == [{"text": "one\u2028two\x85three"}]
 
 
+def test_another_encoding_is_read_when_it_is_named(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"id,title\n1,Caf\xe9\n")
+    assert rows.read(path, "latin-1").to_dict("records") == [{"id": "1", "title": "Café"}]
+    with pytest.raises(InputError, match="no encoding 'latin-nine'"):
+        rows.read(path, "latin-nine")
+
+
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("t.csv", b"id,title\n1,ok\n2,Caf\xe9\n", r"t\.csv line 3: byte 0xe9 is not UTF-8"),
-        ("t.jsonl", '{"id": "ä"}'.encode("utf-16"), r"t\.jsonl line 1: byte 0xff is not UTF-8"),
+        ("t.csv", b"id,title\n1,ok\n2,Caf\xe9\n", r"t\.csv line 3: byte 0xe9 is not utf-8; save"),
+        ("t.jsonl", '{"id": "ä"}'.encode("utf-16"), r"t\.jsonl line 1: byte 0xff is not utf-8; save"),
         ("t.csv", b"id,title\n1,a,b\n", r"t\.csv line 2: 3 cells under 2 columns"),
         ("t.tsv", b"id\ttitle\n1\n", r"t\.tsv line 2: 1 cells under 2 columns"),
         ("t.csv", b'id,title\n1,"open\n2,b\n', r"t\.csv line 3: unexpected end of data"),

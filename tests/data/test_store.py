@@ -22,9 +22,10 @@ from torch.utils.data import DataLoader
 
 from crossmodal.audio.decode import features_of
 from crossmodal.audio.frontends import LogMel
-from crossmodal.data import extraction, shards
+from crossmodal.data import engine, extraction, merging, work
+from crossmodal.data.extraction import Features, extract
 from crossmodal.data.manifest import Manifest
-from crossmodal.data.store import FeatureStore, extract
+from crossmodal.data.store import FeatureStore
 from crossmodal.errors import InputError
 
 FRONTEND = LogMel(8000, n_fft=512, hop=128, bands=32)
@@ -149,21 +150,21 @@ def test_in_a_loader_with_workers(manifest, tmp_path):
 CHILD = """
 import sys
 from pathlib import Path
-import crossmodal.data.shards as shards
+import crossmodal.data.work as work
 from crossmodal.audio.frontends import LogMel
 from crossmodal.data.manifest import Manifest
-from crossmodal.data.store import extract
+from crossmodal.data.extraction import Features, extract
 import pandas as pd, time
 folder = Path(sys.argv[1])
-write = shards.Writer._write
-def slow(self, path):
-    if path.endswith("t2.wav"):
+whole = work.Writer.__call__
+def slow(self, job):
+    if job.path.endswith("t2.wav"):
         self.shard.write(b"half of a track")
         self.shard.flush()
         (folder / "begun").touch()
         time.sleep(60)
-    return write(self, path)
-shards.Writer._write = slow
+    return whole(self, job)
+work.Writer.__call__ = slow
 tracks = pd.read_csv(folder / "tracks.csv")
 extract(Manifest.build(tracks, root=folder), LogMel(8000, n_fft=512, hop=128, bands=32), folder / "s.h5")
 """
@@ -180,26 +181,27 @@ def test_killed_and_resumed_it_redoes_nothing_and_is_equal(manifest, tmp_path, m
     assert not (tmp_path / "s.h5").exists()
 
     asked = []
-    write = shards.Writer._write
-    monkeypatch.setattr(shards.Writer, "_write", lambda self, path: asked.append(Path(path).name) or write(self, path))
+    whole = work.Writer.__call__
+    monkeypatch.setattr(
+        work.Writer, "__call__", lambda self, job: asked.append(Path(job.path).name) or whole(self, job)
+    )
     extract(manifest, FRONTEND, tmp_path / "s.h5")
-    assert asked == ["t2.wav"]
+    assert asked == ["t2.wav", "t3.wav", "t4.wav"]
     extract(manifest, FRONTEND, tmp_path / "whole.h5")
     assert (tmp_path / "s.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
 def interrupted(monkeypatch, manifest: Manifest, out: Path) -> None:
     """An extraction that ends at the track t1 by what is no `AudioError`."""
-    write = shards.Writer._write
+    agrees = extraction.agrees
 
-    def full(self, path):
-        if path.endswith("t1.wav"):
-            self.shard.write(b"x" * 99)
+    def full(job):
+        if job.path.endswith("t1.wav"):
             raise OSError(errno.ENOSPC, "No space left on device")
-        return write(self, path)
+        return agrees(job)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shards.Writer, "_write", full)
+        patch.setattr(extraction, "agrees", full)
         with pytest.raises(InputError, match=r"No space left.*is kept there"):
             extract(manifest, FRONTEND, out)
 
@@ -207,7 +209,7 @@ def interrupted(monkeypatch, manifest: Manifest, out: Path) -> None:
 def test_full_disk_while_extracting_keeps_what_is_done(manifest, tmp_path, monkeypatch):
     interrupted(monkeypatch, manifest, tmp_path / "s.h5")
     assert not (tmp_path / "s.h5").exists()
-    assert len(shards.done(tmp_path / "s.h5.partial")) == 1
+    assert len(work.done(tmp_path / "s.h5.partial")) == 1
     assert extract(manifest, FRONTEND, tmp_path / "s.h5").track_ids == ["t0", "t1", "t2"]
 
 
@@ -215,15 +217,15 @@ def test_full_disk_while_putting_together_leaves_the_old_store(manifest, tmp_pat
     extract(manifest, FRONTEND, tmp_path / "s.h5")
     before = (tmp_path / "s.h5").read_bytes()
 
-    def full(self, key, value):
+    def full(file, block):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(h5py.Dataset, "__setitem__", full)
+        patch.setattr(merging, "_write", full)
         with pytest.raises(InputError, match="No space left"):
             extract(manifest, FRONTEND, tmp_path / "s.h5", precision=32)
     assert (tmp_path / "s.h5").read_bytes() == before
-    assert not list(tmp_path.glob(".*"))
+    assert not list(tmp_path.glob("*.merging*"))
 
 
 def test_resuming_with_other_settings_is_refused(manifest, tmp_path, monkeypatch):
@@ -240,15 +242,94 @@ def test_a_changed_file_is_done_again(manifest, tmp_path, monkeypatch):
 
 
 def test_a_journal_cut_short_is_read_to_its_last_whole_line(tmp_path):
-    (tmp_path / "a.jsonl").write_text('["k", "a.raw", 0, 5]\n["l", "a.r')
-    assert shards.done(tmp_path) == {"k": shards.Done("k", "a.raw", 0, 5)}
+    (tmp_path / "a.jsonl").write_text('["k", "i", "a.raw", 0, 5, null]\n["l", "i", "a.r')
+    assert work.done(tmp_path) == {"k": work.Done("k", "i", "a.raw", 0, 5)}
 
 
 def test_a_second_extraction_of_the_same_store_is_refused(manifest, tmp_path):
     folder = tmp_path / "s.h5.partial"
     folder.mkdir()
-    with FileLock(folder / "lock"), pytest.raises(InputError, match="another extraction is writing"):
+    with FileLock(folder / "lock"), pytest.raises(InputError, match="another process is working in"):
         extract(manifest, FRONTEND, tmp_path / "s.h5")
+
+
+def test_a_merge_that_was_killed_goes_on_and_gives_the_same_bytes(manifest, tmp_path, monkeypatch):
+    extract(manifest, FRONTEND, tmp_path / "whole.h5")
+    written = []
+
+    def dies(file, block):
+        if len(written) == 2:
+            raise KeyboardInterrupt  # as SIGKILL would: nothing is cleaned up
+        written.append(block)
+        file.write(block.tobytes())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(merging, "NOTE_BYTES", 1)
+        patch.setattr(merging, "_write", dies)
+        with pytest.raises(KeyboardInterrupt):
+            extract(manifest, FRONTEND, tmp_path / "s.h5")
+    assert (tmp_path / "s.h5.merging").exists()
+    assert not (tmp_path / "s.h5").exists()
+    copied, write = [], merging._write
+    monkeypatch.setattr(merging, "_write", lambda file, block: copied.append(len(block)) or write(file, block))
+    store = extract(manifest, FRONTEND, tmp_path / "s.h5")
+    assert copied == [store.length("t2")]
+    assert (tmp_path / "s.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
+def test_an_unfinished_merge_of_other_tracks_is_not_gone_on_with(manifest, tmp_path):
+    (tmp_path / "s.h5.merging").write_bytes(b"x" * 99)
+    (tmp_path / "s.h5.merging.json").write_text('{"plan": "another", "tracks": 2}')
+    assert extract(manifest, FRONTEND, tmp_path / "s.h5").track_ids == ["t0", "t1", "t2"]
+
+
+@pytest.mark.parametrize(("crop", "pad"), [(True, False), (False, True), (True, True)])
+def test_lengths_are_cropped_and_padded_with_silence_early_or_late(manifest, tmp_path, crop, pad):
+    """t0, t1 and t2 have 32, 40 and 49 frames."""
+    lengths = merging.Lengths(40, crop, pad)
+    wanted = [40 if pad else 32, 40, 40 if crop else 49]
+    early, late = Features(FRONTEND.settings, 32, lengths=lengths), Features(FRONTEND.settings, 32)
+    with engine.run(manifest, early, tmp_path / "early", engine.Processes()) as results:
+        merging.merge(results, tmp_path / "early.h5")
+    with engine.run(manifest, late, tmp_path / "late", engine.Processes()) as results:
+        merging.merge(results, tmp_path / "late.h5", lengths)
+    stores = [FeatureStore(tmp_path / "early.h5"), FeatureStore(tmp_path / "late.h5")]
+    for store in stores:
+        assert [store.length(track) for track in store.track_ids] == wanted
+        expected = features_of(manifest.path("t0"), FRONTEND)
+        np.testing.assert_allclose(store["t0"][:32], expected, atol=1e-4)
+        assert (store["t0"][32:] == FRONTEND.silence).all()
+    for track in stores[0].track_ids:
+        np.testing.assert_array_equal(stores[0][track], stores[1][track])
+
+
+def test_an_offset_skips_the_beginning_and_a_track_that_ends_before_it(manifest, tmp_path):
+    work = Features(FRONTEND.settings, 32, offset_s=0.6)
+    with engine.run(manifest, work, tmp_path / "w", engine.Processes()) as results:
+        assert list(results.tracks) == ["t1", "t2"]
+        assert results.skipped[0].reason == "ends before 0.6 s"
+        assert len(results.rows("t2")) == FRONTEND.frames(6222 - 4800)
+
+
+def test_what_is_silent_where_it_is_read_is_skipped(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.r_[np.zeros(8000), np.sin(np.arange(8000))], 8000)
+    manifest = Manifest.build(pd.DataFrame({"track_id": ["a"], "path": ["a.wav"]}), root=tmp_path)
+    with pytest.raises(InputError, match="is silent where it was read"):
+        extract(manifest, FRONTEND, tmp_path / "s.h5", max_duration_s=0.5)
+
+
+def test_an_error_nobody_thought_of_costs_one_track_and_is_told(manifest, tmp_path, monkeypatch):
+    agrees = extraction.agrees
+
+    def odd(job):
+        if job.track_id == "t1":
+            raise ZeroDivisionError("a codec's own")
+        agrees(job)
+
+    monkeypatch.setattr(extraction, "agrees", odd)
+    store = extract(manifest, FRONTEND, tmp_path / "s.h5")
+    assert store.track_ids == ["t0", "t2"]
+    assert store.skipped[0].reason == "ZeroDivisionError: a codec's own"
 
 
 def die(*_: object) -> None:
@@ -257,7 +338,7 @@ def die(*_: object) -> None:
 
 @pytest.mark.slow
 def test_a_worker_that_dies_is_told_and_names_tracks(manifest, tmp_path, monkeypatch):
-    monkeypatch.setattr(extraction, "_start", die)
+    monkeypatch.setattr(engine, "_start", die)
     with pytest.raises(InputError, match=r"a worker process died.*t0.*fewer workers than 2"):
         extract(manifest, FRONTEND, tmp_path / "s.h5", workers=2)
 
