@@ -101,3 +101,14 @@ def write_skipped(path: str | Path, rows: Sequence[Skipped]) -> None:
         writer = csv.writer(file)
         writer.writerow(Skipped._fields)
         writer.writerows(rows)
+
+
+def read_skipped(path: str | Path) -> tuple[Skipped, ...]:
+    """Read what `write_skipped` wrote; a file that is missing or of another form is an `InputError`."""
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            return tuple(Skipped(*row) for row in list(csv.reader(file))[1:])
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except (UnicodeDecodeError, csv.Error, TypeError) as error:
+        raise InputError(f"{path} is not a table of id, path and reason: {error}") from error

@@ -1,4 +1,4 @@
-"""Every script is the command of its name, with nothing of its own."""
+"""Every script is a command of the package, with nothing of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def test_a_script_calls_its_command(path, monkeypatch, capsys):
         runpy.run_path(str(path), run_name="__main__")
     assert left.value.code == 0
     shown = re.sub(r"\s+", " ", capsys.readouterr().out)
-    assert f" {path.stem.removesuffix('_crossmodal')} [OPTIONS]" in shown
+    assert "[OPTIONS]" in shown
+    if path.stem.endswith("_crossmodal"):
+        assert f" {path.stem.removesuffix('_crossmodal')} [OPTIONS]" in shown
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

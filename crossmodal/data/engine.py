@@ -18,9 +18,9 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from crossmodal.data.manifest import Manifest
-from crossmodal.data.work import Job, Results, Work, Writer, done, key
+from crossmodal.data.work import SKIPPED, Job, Results, Work, Writer, done, key
 from crossmodal.errors import InputError, listed
-from crossmodal.files import Skipped, read_json, write_json
+from crossmodal.files import Skipped, read_json, write_json, write_skipped
 
 CHUNK = 8  # tracks that are handed to a worker at a time: few enough to share evenly, and the parent has little to do
 AHEAD = 2  # chunks that wait for each worker
@@ -37,14 +37,23 @@ def run(manifest: Manifest, work: Work, folder: Path, engine: Engine) -> Iterato
         InputError: another process works in the folder, the folder holds work of another identity, or the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        _same_work(folder, work)
+        jobs = _jobs(manifest)
+        found = _do(jobs, folder, work, engine)
+        skipped = [found[job.track_id] for job in jobs if job.track_id in found]
+        write_skipped(folder / SKIPPED, skipped)
+        finished = done(folder)
+        tracks = {job.track_id: finished[job.key] for job in jobs if job.track_id not in found}
+        yield Results(folder, work, tracks, skipped)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Have a folder of work to oneself; `InputError` if another process has it."""
     try:
         with FileLock(folder / "lock", timeout=0):
-            _same_work(folder, work)
-            jobs = _jobs(manifest)
-            skipped = _do(jobs, folder, work, engine)
-            finished = done(folder)
-            found = {job.track_id: finished[job.key] for job in jobs if job.track_id not in skipped}
-            yield Results(folder, work, found, [skipped[job.track_id] for job in jobs if job.track_id in skipped])
+            yield
     except Timeout as error:
         raise InputError(f"another process is working in {folder}; wait for it, or give another name") from error
 

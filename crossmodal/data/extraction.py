@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from crossmodal.audio.decode import AudioError, Channels, Floats, blocks, probe
+from crossmodal.audio.decode import AudioError, AudioInfo, Channels, Floats, blocks, probe
 from crossmodal.audio.frontends import LogMel
 from crossmodal.data.engine import Engine, Processes, run
 from crossmodal.data.manifest import Manifest
@@ -31,7 +31,8 @@ class Features(Work):
         frontend: the settings of the `LogMel`.
         precision: bits of a stored value.
         channels: 1 for mono frames ``(bands,)``, 2 for stereo frames ``(2, bands)``.
-        offset_s: where reading begins, in seconds.
+        offset_s: where reading begins, in seconds; a track that then has no ``max_duration_s`` left is read from its
+            beginning.
         max_duration_s: what follows after so many seconds is not read.
         lengths: whether tracks are cropped and padded to one number of frames.
     """
@@ -71,26 +72,27 @@ class Features(Work):
         frontend, shape = LogMel(**self.frontend), self.shape
 
         def extract(job: Job, write: Write) -> None:
-            agrees(job)
-            for frames in self._lengthened(self._frames(job.path, frontend), shape, frontend.silence):
+            found = self._frames(job.path, frontend, self._offset_s(agrees(job).duration))
+            for frames in self._lengthened(found, shape, frontend.silence):
                 write(frames)
 
         return extract
 
-    def _frames(self, path: str, frontend: LogMel) -> Iterator[Floats]:
-        stop = None if self.max_duration_s is None else self.offset_s + self.max_duration_s
-        samples = blocks(path, frontend.sample_rate, self.channels, self.offset_s, stop)
-        loudest, left = -np.inf, self.lengths.most
+    def _offset_s(self, duration: float) -> float:
+        return self.offset_s if self.offset_s + (self.max_duration_s or 0.0) <= duration else 0.0
+
+    def _frames(self, path: str, frontend: LogMel, start: float) -> Iterator[Floats]:
+        stop = None if self.max_duration_s is None else start + self.max_duration_s
+        samples = blocks(path, frontend.sample_rate, self.channels, start, stop)
+        loudest, left = frontend.silence, self.lengths.most
         for frames in frontend.stream(samples):
             loudest = max(loudest, float(frames.max()))
             yield frames[:left]
             left = None if left is None else left - len(frames)
             if left is not None and left <= 0:
                 break
-        if loudest == -np.inf:
-            raise AudioError(path, f"ends before {self.offset_s:g} s")
         if loudest <= frontend.silence:
-            raise AudioError(path, f"is silent where it was read, from {self.offset_s:g} s on")
+            raise AudioError(path, f"is silent where it was read, from {start:g} s on")
 
     def _lengthened(self, blocks: Iterable[Floats], shape: tuple[int, ...], silence: float) -> Iterator[Floats]:
         found = 0
@@ -101,14 +103,15 @@ class Features(Work):
             yield np.full((lacking, *shape), silence, np.float32)
 
 
-def agrees(job: Job) -> None:
-    """Raise `AudioError` if the file is not what the table says: the sign of a wrong header, or of the wrong file."""
+def agrees(job: Job) -> AudioInfo:
+    """The file's header; `AudioError` if it is not what the table says: a wrong header, or the wrong file."""
     info = probe(job.path)
     if job.duration == job.duration:
         if abs(info.duration - job.duration) > max(TOLERANCE_S, TOLERANCE * job.duration):
             raise AudioError(job.path, f"lasts {info.duration:.2f} s, not {job.duration:.2f} s as its table says")
     elif job.sample_rate and job.sample_rate != info.sample_rate:
         raise AudioError(job.path, f"has {info.sample_rate} Hz, not {job.sample_rate} Hz as its table says")
+    return info
 
 
 def extract(

@@ -10,7 +10,6 @@ Unknown values are ``""`` for words, NaN for ``duration`` (seconds) and 0 for ``
 
 from __future__ import annotations
 
-import csv
 import os
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -124,7 +123,7 @@ class Manifest:
             raise InputError(f"{folder / 'manifest.json'} is not that of a manifest of version {VERSION}")
         tables = {name: _read(folder / f"{name}.parquet", name) for name in COLUMNS}
         steps = tuple(Step(*step) for step in about.get("steps", []))
-        return cls(**tables, root=Path(about["root"]), skipped=_read_skipped(folder / "skipped.csv"), steps=steps)
+        return cls(**tables, root=Path(about["root"]), skipped=files.read_skipped(folder / "skipped.csv"), steps=steps)
 
     def validate(self, read_audio: bool = False) -> list[str]:
         """What is wrong, a line a problem, each with ids and numbers; nothing if the manifest is sound.
@@ -264,10 +263,3 @@ def _read(path: Path, name: str) -> pd.DataFrame:
     if missing := [column for column in COLUMNS[name] if column not in table]:
         raise InputError(f"{path} lacks {listed(missing)}; it has {listed(table.columns)}")
     return table
-
-
-def _read_skipped(path: Path) -> tuple[Skipped, ...]:
-    if not path.is_file():
-        raise InputError(f"{path} does not exist")
-    with path.open(newline="", encoding="utf-8") as file:
-        return tuple(Skipped(*row) for row in list(csv.reader(file))[1:])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.audio.decode import AudioError
-from crossmodal.files import Skipped
+from crossmodal.files import Skipped, read_skipped
+
+SKIPPED = "skipped.csv"  # beside the shards, of the last run
 
 
 class Job(NamedTuple):
@@ -170,7 +172,21 @@ def key(track_id: str, path: str) -> str:
 
 
 def done(folder: Path) -> dict[str, Done]:
-    """All finished tracks by key; a line that a kill cut short is none."""
-    lines = (line for path in sorted(folder.glob("*.jsonl")) for line in path.read_text("utf-8").splitlines(True))
+    """All finished tracks by key, the oldest journal first; a line that a kill cut short is none."""
+    journals = sorted(folder.glob("*.jsonl"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+    lines = (line for path in journals for line in path.read_text("utf-8").splitlines(True))
     found = (Done(*json.loads(line)) for line in lines if line.endswith("\n"))
     return {entry.key: entry for entry in found}
+
+
+def finished(folder: Path, work: Work, track_ids: Iterable[str]) -> Results:
+    """What lies in a folder of some tracks, in the order of their ids, without doing any work.
+
+    A track that is not there is skipped, with the reason that the folder's skipped.csv has for it.
+    """
+    found = {entry.track_id: entry for entry in done(folder).values()}
+    reasons = {skipped.id: skipped for skipped in read_skipped(folder / SKIPPED)}
+    tracks = {track: found[track] for track in track_ids if track in found}
+    absent = [track for track in track_ids if track not in found]
+    skipped = [reasons.get(track, Skipped(track, "", f"was not extracted into {folder.name}")) for track in absent]
+    return Results(folder, work, tracks, skipped)

@@ -303,12 +303,17 @@ def test_lengths_are_cropped_and_padded_with_silence_early_or_late(manifest, tmp
         np.testing.assert_array_equal(stores[0][track], stores[1][track])
 
 
-def test_an_offset_skips_the_beginning_and_a_track_that_ends_before_it(manifest, tmp_path):
-    work = Features(FRONTEND.settings, 32, offset_s=0.6)
+def test_an_offset_skips_the_beginning_of_what_is_long_enough(manifest, tmp_path):
+    """t0 lasts 0.5 s, t1 0.64 s and t2 0.78 s."""
+    work = Features(FRONTEND.settings, 32, offset_s=0.2, max_duration_s=0.4)
     with engine.run(manifest, work, tmp_path / "w", engine.Processes()) as results:
-        assert list(results.tracks) == ["t1", "t2"]
-        assert results.skipped[0].reason == "ends before 0.6 s"
-        assert len(results.rows("t2")) == FRONTEND.frames(6222 - 4800)
+        lengths = {track: len(results.rows(track)) for track in results.tracks}
+        whole = features_of(manifest.path("t0"), FRONTEND)
+        np.testing.assert_allclose(results.rows("t0")[:20], whole[:20], atol=1e-4)
+        soundfile.write(tmp_path / "from.wav", soundfile.read(tmp_path / "t1.wav")[0][1600:4800], 8000, subtype="FLOAT")
+        expected = features_of(tmp_path / "from.wav", FRONTEND)
+        np.testing.assert_allclose(results.rows("t1"), expected, atol=1e-3)
+    assert lengths == dict.fromkeys(("t0", "t1", "t2"), FRONTEND.frames(3200))
 
 
 def test_what_is_silent_where_it_is_read_is_skipped(tmp_path):
@@ -324,7 +329,7 @@ def test_an_error_nobody_thought_of_costs_one_track_and_is_told(manifest, tmp_pa
     def odd(job):
         if job.track_id == "t1":
             raise ZeroDivisionError("a codec's own")
-        agrees(job)
+        return agrees(job)
 
     monkeypatch.setattr(extraction, "agrees", odd)
     store = extract(manifest, FRONTEND, tmp_path / "s.h5")

@@ -12,11 +12,13 @@ import typer
 
 from crossmodal import __version__
 from crossmodal.audio import SUFFIXES
+from crossmodal.cli import data
+from crossmodal.cli.shared import ManifestFolder, say
 from crossmodal.errors import InputError, Interrupted
 
 # torch and the package's own parts are imported inside the commands: `--help` stays fast
 
-QUICKSTART = Path(__file__).parent.parent / "experiments" / "quickstart.yaml"
+QUICKSTART = Path(__file__).parents[2] / "experiments" / "quickstart.yaml"
 
 app = typer.Typer(
     help="Cross-modal audio-text representation learning for music.",
@@ -26,13 +28,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(data.app, name="data")
+
 RunFolder = Annotated[Path, typer.Argument(help="A run's folder, or its experiment's (the newest run then).")]
-ManifestFolder = Annotated[Path, typer.Argument(help="A manifest's folder, as `crossmodal data` writes it.")]
-
-
-def say(text: str) -> None:
-    """Print a line at once, also into a pipe."""
-    print(text, flush=True)
 
 
 @app.command()
@@ -49,30 +47,6 @@ def train(
     named = bool(given) and "=" not in given[0] and not given[0].startswith("~")
     path = Path(given.pop(0)) if named else QUICKSTART
     run(config.load(path, given), say)
-
-
-@app.command()
-def data(
-    name: Annotated[str, typer.Argument(help="A source: synthetic, table, ...")],
-    settings: Annotated[list[str] | None, typer.Argument(help="Its settings, key=value", show_default=False)] = None,
-    out: Annotated[Path, typer.Option(help="The manifest's folder, written.")] = Path("manifest"),
-    read_audio: Annotated[bool, typer.Option(help="Also look into every audio file.")] = False,
-) -> None:
-    """Turn a data set into a validated manifest."""
-    from crossmodal import config, registry
-
-    source: dict[str, Any] = {"name": name}
-    config.apply(source, settings or [])
-    registry.check("datasets", source)
-    manifest = registry.build_block("datasets", source).manifest()
-    problems = manifest.validate(read_audio)
-    for problem in problems:
-        say(problem)
-    manifest.save(out)
-    counts = ", ".join(f"{len(table)} {name}" for name, table in manifest.tables.items())
-    say(f"{out}: {counts}; {len(manifest.skipped)} skipped (see skipped.csv), {len(problems)} problems")
-    if problems:
-        raise typer.Exit(2)
 
 
 @app.command()
@@ -236,3 +210,10 @@ def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] = a
             raise
         print(f"crossmodal: {error.format_message()}", file=sys.stderr)  # an argument that typer refuses
         return 2
+
+
+def script(function: Callable[..., Any], arguments: Sequence[str] | None = None) -> int:
+    """Run one function as a program, as `main` runs the commands."""
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    alone.command(context_settings={"help_option_names": ["-h", "--help"]})(function)
+    return main(arguments, alone)

@@ -1,0 +1,145 @@
+"""``crossmodal data``: data sets to manifests, and manifests looked at, checked and split."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from crossmodal import registry
+from crossmodal.cli.shared import ManifestFolder, Workers, say
+from crossmodal.errors import InputError, listed
+
+SHOWN = 20  # problems that are printed
+
+
+class Sources(TyperGroup):
+    """A name that is none of the commands is a source's."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """``data fma ...`` is ``data source fma ...``."""
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["source", *args])
+
+
+app = typer.Typer(
+    cls=Sources,
+    help=f"Turn a data set into a manifest: crossmodal data NAME --root DIR --out MANIFEST. Sources:"
+    f" {', '.join(registry.names('datasets'))}. `crossmodal data about NAME` says what one needs.",
+    subcommand_metavar="NAME|COMMAND [ARGS]...",
+    no_args_is_help=True,
+)
+
+
+@app.command(hidden=True)
+def source(
+    name: Annotated[str, typer.Argument(help="A source.")],
+    settings: Annotated[list[str] | None, typer.Argument(help="Its settings, key=value", show_default=False)] = None,
+    root: Annotated[Path | None, typer.Option(help="The folder it lies in; the same as root=DIR.")] = None,
+    out: Annotated[Path, typer.Option(help="The manifest's folder, written.")] = Path("manifest"),
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first tracks.")] = None,
+    labels_only: Annotated[bool, typer.Option(help="Read the labels alone; no audio need be there.")] = False,
+    read_audio: Annotated[bool, typer.Option(help="Also look into the header of every audio file.")] = False,
+) -> None:
+    """Turn a data set into a validated manifest."""
+    from crossmodal.data.sources import altered
+
+    made = built(name, settings or [], root)
+    manifest = made.manifest(limit, labels_only)
+    problems = altered(made) + manifest.validate(read_audio)
+    for problem in problems[:SHOWN]:
+        say(problem)
+    manifest.save(out)
+    for step in manifest.steps:
+        say(str(step))
+    counts = ", ".join(f"{len(table):,} {name}" for name, table in manifest.tables.items())
+    say(f"{out}: {counts}; {len(manifest.skipped):,} skipped (see skipped.csv), {len(problems)} problems")
+    for line in splits(manifest):
+        say(line)
+    if problems:
+        raise typer.Exit(2)
+
+
+def built(name: str, settings: list[str], root: Path | None) -> Any:
+    """The source of a name and its settings, checked."""
+    from crossmodal import config
+
+    block: dict[str, Any] = {"name": name}
+    config.apply(block, settings)
+    if root is not None:
+        if "root" in block:
+            raise InputError(f"the root is given twice: --root {root} and root={block['root']}")
+        block["root"] = str(root)
+    registry.check("datasets", block)
+    return registry.build_block("datasets", block)
+
+
+def splits(manifest: Any) -> list[str]:
+    """A line a split: its name, its hash, and the tracks of its parts."""
+    from crossmodal.data.checks import PARTS
+    from crossmodal.data.splits import split_hash
+
+    counts = manifest.splits.groupby(["name", "part"], sort=False).size()
+    names = counts.index.get_level_values("name").unique()
+    parts = {name: listed(f"{part} {counts[name][part]:,}" for part in PARTS if part in counts[name]) for name in names}
+    return [f"split {name} ({split_hash(manifest, name)}): {parts[name]}" for name in names]
+
+
+@app.command()
+def about(name: Annotated[str, typer.Argument(help="A source.")]) -> None:
+    """Say what a source is, where to get it, how to lay it out, and which settings it has."""
+    from crossmodal.settings import describe
+
+    cls = registry.find("datasets", name)
+    say(inspect.cleandoc(cls.__doc__ or ""))
+    about = {"home": cls.home, "layout": cls.layout, "licence": cls.licence, "citation": cls.citation}
+    for key, value in about.items():
+        say(f"{key}: {value}" if value else f"{key}: -")
+    settings = registry.settings(cls)
+    say(f"settings: {listed((f'{key} ({describe(s.annotation)})' for key, s in settings.items()), 50)}")
+
+
+@app.command()
+def show(manifest: ManifestFolder) -> None:
+    """Say what a manifest holds: its tables, tagsets, languages and splits, and where its tracks were lost."""
+    from crossmodal.data.manifest import Manifest
+
+    found = Manifest.load(manifest)
+    for step in found.steps:
+        say(str(step))
+    say(", ".join(f"{len(table):,} {name}" for name, table in found.tables.items()))
+    for tagset, tags in found.tags.groupby("tagset")["tag"]:
+        asked = int((found.annotated["tagset"] == tagset).sum())
+        say(f"tagset {tagset}: {tags.nunique():,} tags, {asked:,} tracks annotated, most: {listed(tags.mode()[:1])}")
+    for names, texts in found.texts.groupby(["kind", "language"])["text_id"]:
+        kind, language = (str(name) or "-" for name in names)
+        say(f"texts of kind {kind} in {language}: {texts.nunique():,}")
+    for line in splits(found):
+        say(line)
+
+
+@app.command()
+def split(
+    manifest: ManifestFolder,
+    name: Annotated[str, typer.Option(help="What the split is called.")],
+    by: Annotated[str, typer.Option(help="A column that is not cut: artist, album, group, track_id, ...")] = "group",
+    tagset: Annotated[str | None, typer.Option(help="Stratify by the rarest tag of this tagset.")] = None,
+    text: Annotated[str | None, typer.Option(help="Train with a text of this kind, test without.")] = None,
+    valid: Annotated[float, typer.Option(help="The share of the tracks (of train, with --text) to validate.")] = 0.1,
+    test: Annotated[float, typer.Option(help="The share of the tracks to test; not with --text.")] = 0.1,
+    salt: Annotated[str, typer.Option(help="Another salt gives another split.")] = "",
+) -> None:
+    """Add a split to a manifest; what lies near-duplicated in it stays together, if it was checked."""
+    raise NotImplementedError
+
+
+@app.command()
+def check(
+    manifest: ManifestFolder,
+    out: Annotated[Path | None, typer.Option(help="The ledger's folder; MANIFEST/ledger unless given.")] = None,
+    workers: Workers = 2,
+) -> None:
+    """Listen to every file: find corrupt, silent, mislabelled and duplicated audio, and say what licences forbid."""
+    raise NotImplementedError

@@ -1,0 +1,42 @@
+"""What the commands share."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from crossmodal.data.engine import Engine
+
+ManifestFolder = Annotated[Path, typer.Argument(help="A manifest's folder, as `crossmodal data` writes it.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
+EngineName = Annotated[
+    Literal["processes", "ray"], typer.Option(help="Processes of this machine, or actors of a Ray cluster.")
+]
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"], typer.Option("--log-level", help="What is told, at least.")
+]
+
+
+def say(text: str) -> None:
+    """Print a line at once, also into a pipe."""
+    print(text, flush=True)
+
+
+def start_log(level: str) -> None:
+    """Log to stderr, from ``level`` on."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s: %(message)s", datefmt="%Y-%m-%d %H:%M:%S", level=level)
+
+
+def engine_of(name: str, workers: int) -> Engine:
+    """The engine of a name."""
+    from crossmodal.data.engine import Processes
+
+    if name == "processes":
+        return Processes(workers)
+    from crossmodal.data.cluster import Ray
+
+    return Ray(workers)
