@@ -32,22 +32,28 @@ def split_by_group(
         fractions: the share of the groups that each part gets; they sum to one.
         salt: another salt gives another split.
     """
-    _check(fractions)
-    tracks, names = groups.index.astype("str"), groups.astype("str").fillna("")
-    keys = [f"group\0{name}" if name else f"track\0{track}" for track, name in zip(tracks, names, strict=True)]
+    check_fractions(fractions)
+    keys = group_keys(groups)
     bounds = list(accumulate(fractions.values()))[:-1]
-    drawn = {key: list(fractions)[bisect(bounds, _uniform(f"{salt}\0{key}"))] for key in set(keys)}
+    drawn = {key: list(fractions)[bisect(bounds, uniform(f"{salt}\0{key}"))] for key in set(keys)}
     return pd.Series([drawn[key] for key in keys], index=groups.index, dtype="str", name="part")
 
 
-def _check(fractions: Mapping[str, float]) -> None:
+def group_keys(groups: pd.Series[str]) -> list[str]:
+    """What is drawn, a key a track: that of its group, or its own where the group is empty."""
+    tracks, names = groups.index.astype("str"), groups.astype("str").fillna("")
+    return [f"group\0{name}" if name else f"track\0{track}" for track, name in zip(tracks, names, strict=True)]
+
+
+def check_fractions(fractions: Mapping[str, float]) -> None:
+    """Refuse parts that there are not, and shares that do not sum to one, with an `InputError`."""
     if unknown := [part for part in fractions if part not in PARTS]:
         raise InputError(f"unknown parts {listed(unknown)}; a split has {listed(PARTS)}")
     if min(fractions.values(), default=-1.0) < 0 or abs(sum(fractions.values()) - 1) > 1e-6:
         raise InputError(f"fractions must be at least 0 and sum to 1, not {dict(fractions)}")
 
 
-def _uniform(key: str) -> float:
+def uniform(key: str) -> float:
     """A number in [0, 1) that the key alone decides."""
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest(), "big") / 2**48
 
