@@ -29,6 +29,24 @@ class Labelled(NamedTuple):
     groups: NDArray[np.str_]
 
 
+class Predicted(NamedTuple):
+    """What a probe says of the labelled tracks of a part.
+
+    Attributes:
+        labels: the true ones, ``(tracks,)``.
+        predicted: as many.
+        groups: of the tracks.
+        classes: the number of labels to choose from.
+        c: the inverse strength of regularisation that was chosen.
+    """
+
+    labels: NDArray[np.str_]
+    predicted: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    classes: int
+    c: float
+
+
 class Probe(Task):
     """Standardised logistic regression on single-label tagsets, whole tracks, balanced accuracy.
 
@@ -61,7 +79,12 @@ class Probe(Task):
         bar = tqdm(self.tagsets, desc="probe", unit="tagset", leave=False)
         return {f"{tagset}/{self.primary}": self._probe(embedded, tagset, part) for tagset in bar}
 
-    def _probe(self, embedded: Embedded, tagset: str, part: str) -> dict[str, Any]:
+    def predict(self, embedded: Embedded, tagset: str, part: str = "test") -> Predicted:
+        """The labels that the probe of a tagset gives to the labelled tracks of a part.
+
+        Raises:
+            InputError: the part has labels that train has not, or there is no such tagset.
+        """
         train, valid, judged = (self._labelled(embedded, tagset, name) for name in ("train", "valid", part))
         unknown = sorted(set(judged.labels) - set(train.labels))
         if unknown:
@@ -70,17 +93,21 @@ class Probe(Task):
         chosen = self.c[int(np.argmax(scores))]
         both = Labelled(*(np.concatenate(pair) for pair in zip(train, valid, strict=True)))
         predicted = fitted(both, chosen).predict(judged.vectors)
+        return Predicted(judged.labels, predicted, judged.groups, len(set(both.labels)), chosen)
+
+    def _probe(self, embedded: Embedded, tagset: str, part: str) -> dict[str, Any]:
+        made = self.predict(embedded, tagset, part)
         found = bootstrap_statistic(
-            lambda rows: score(judged.labels[rows], predicted[rows]), judged.groups, self.draws, self.seed
+            lambda rows: score(made.labels[rows], made.predicted[rows]), made.groups, self.draws, self.seed
         )
         return {
             "value": found.mean,
             "low": found.low,
             "high": found.high,
-            "chance": 1 / len(set(judged.labels)),
-            "queries": len(judged.labels),
-            "candidates": len(set(both.labels)),
-            "c": chosen,
+            "chance": 1 / len(set(made.labels)),
+            "queries": len(made.labels),
+            "candidates": made.classes,
+            "c": made.c,
         }
 
     def _labelled(self, embedded: Embedded, tagset: str, part: str) -> Labelled:

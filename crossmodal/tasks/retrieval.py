@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from crossmodal.data.lexicon import Lexicon
@@ -159,6 +160,27 @@ def tag_queries(manifest: Manifest, seed: int) -> list[Query]:
         for tag, tracks in tagged.items()
         for language in lexicon.languages
     ]
+
+
+def answers(embedded: Embedded, part: str = "test") -> pd.DataFrame:
+    """What each text of a part finds, to look at one by one; sentences of the tags where the part has no texts.
+
+    Returns:
+        A row a text, each wording once: text, kind, language, tracks (those it is about); rank, from 1, of the first
+        of them; ``right``, which one that is; ``first``, the track of rank 1.
+    """
+    vectors = embedded.vectors(part)
+    manifest = embedded.part(part).select(vectors.track_ids)
+    queries = own_queries(manifest) or tag_queries(manifest, seed=0)
+    view = _View(queries, vectors.track_ids, {}, embedded.texts([query.text for query in queries]), vectors.vectors)
+    order = metrics.id_order(vectors.track_ids)  # of equal tracks the first is the one that the ranking has first
+    ids = np.array(vectors.track_ids)[order]
+    scores, relevance = (view.texts @ view.tracks.T)[:, order], view.relevance(range(len(queries)))[:, order]
+    return pd.DataFrame(queries, columns=list(Query._fields)).assign(
+        rank=metrics.per_query(scores, relevance, list(ids))["median_rank"].astype(int),
+        right=ids[np.where(relevance, scores, -np.inf).argmax(axis=1)],
+        first=ids[scores.argmax(axis=1)],
+    )
 
 
 def subsets(queries: Sequence[Query]) -> dict[str, list[int]]:

@@ -90,3 +90,12 @@ def test_a_label_that_training_has_not_is_an_error() -> None:
 def test_an_unknown_tagset_is_an_error() -> None:
     with pytest.raises(InputError, match="makam"):
         Probe(["makam"]).evaluate(stand(1.0))
+
+
+def test_predictions_are_those_that_are_scored() -> None:
+    probe, data = Probe(["instrument"], draws=10), stand(1.0)
+    made = probe.predict(data, "instrument")
+    assert list(made.labels) == list(data.part("test").labels("instrument"))
+    recalls = [np.mean(made.predicted[made.labels == label] == label) for label in CLASSES]
+    assert probe.evaluate(data)["instrument/balanced_accuracy"]["value"] == pytest.approx(np.mean(recalls))
+    assert 0.4 < np.mean(recalls) < 1

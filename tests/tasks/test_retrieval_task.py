@@ -9,7 +9,7 @@ import pytest
 from crossmodal.data.lexicon import Lexicon
 from crossmodal.data.manifest import Manifest
 from crossmodal.errors import InputError
-from crossmodal.tasks.retrieval import Retrieval, own_queries, tag_queries
+from crossmodal.tasks.retrieval import Retrieval, answers, own_queries, tag_queries
 
 TRACKS = [f"t{number}" for number in range(8)]
 TEXTS = [
@@ -143,3 +143,21 @@ def test_without_words_there_is_nothing_to_ask_with(stand: Stand) -> None:
     bare = Stand(Manifest.build(stand.manifest.tracks))
     with pytest.raises(InputError, match="retrieval: part test of split s has neither texts nor tags"):
         Retrieval().evaluate(bare)  # type: ignore[arg-type]
+
+
+def test_answers_say_what_each_text_finds(stand: Stand) -> None:
+    table = answers(stand).set_index("text")  # type: ignore[arg-type]
+    scores = stand.texts(list(ABOUT)) @ stand.vectors("test").vectors.T
+    assert list(table.index) == list(ABOUT)
+    assert list(table["rank"]) == [min(found) for found in by_hand(stand)["text_to_audio"]]
+    assert list(table["first"]) == [TRACKS[place] for place in scores.argmax(axis=1)]
+    best = [
+        max(tracks, key=lambda track: row[TRACKS.index(track)])
+        for row, tracks in zip(scores, ABOUT.values(), strict=True)
+    ]
+    assert list(table["right"]) == best
+
+
+def test_answers_to_tags_where_there_are_no_texts(stand: Stand) -> None:
+    bare = Stand(Manifest.build(stand.manifest.tracks, tags=stand.manifest.tags))
+    assert set(answers(bare)["kind"]) == {"tags"}  # type: ignore[arg-type]
