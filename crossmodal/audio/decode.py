@@ -67,8 +67,8 @@ def probe(path: str | Path) -> AudioInfo:
     Raises:
         AudioError: it is missing, empty, not audio, shorter than 0.1 s, or has an impossible sample rate.
     """
-    with _opened(Path(path)) as file:
-        return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels, file.frames)
+    with opened(path) as audio:
+        return audio.info
 
 
 def decode(
@@ -101,12 +101,32 @@ def blocks(
     Raises:
         AudioError: as `probe`, or the file is truncated, holds NaN or infinite values, or, read as a whole, is silent.
     """
-    path = Path(path)
-    with _opened(path) as file:
+    with opened(path) as audio:
+        yield from audio.blocks(sample_rate, channels, start_s, stop_s)
+
+
+@dataclass(frozen=True)
+class OpenAudio:
+    """An audio file that `opened` has open."""
+
+    path: Path
+    file: AudioFile
+
+    @property
+    def info(self) -> AudioInfo:
+        """What its header says."""
+        file = self.file
+        return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels, file.frames)
+
+    def blocks(
+        self, sample_rate: int, channels: Channels = 1, start_s: float = 0.0, stop_s: float | None = None
+    ) -> Iterator[Floats]:
+        """As the function `blocks`, once."""
+        file = self.file
         start = min(round(start_s * file.samplerate), file.frames)
         stop = file.frames if stop_s is None else min(round(stop_s * file.samplerate), file.frames)
-        native = _checked(path, file, start, stop, channels)
-        yield from _resampled(native, file.samplerate, sample_rate, channels)
+        native = _checked(self.path, file, start, stop, channels)
+        return _resampled(native, file.samplerate, sample_rate, channels)
 
 
 class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]
@@ -118,7 +138,13 @@ class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[AudioFile]:
+def opened(path: str | Path) -> Iterator[OpenAudio]:
+    """An audio file, open until the block ends, for those who want its header and its samples.
+
+    Raises:
+        AudioError: as `probe`.
+    """
+    path = Path(path)
     if not path.is_file():
         raise AudioError(path, "there is no such file" if not path.exists() else "is not a file")
     if path.stat().st_size == 0:
@@ -129,7 +155,7 @@ def _opened(path: Path) -> Iterator[AudioFile]:
         file = _open_codec(path, error)
     try:
         _check_header(path, file)
-        yield file
+        yield OpenAudio(path, file)
     finally:
         file.close()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from crossmodal.audio.decode import AudioError, AudioInfo, Channels, Floats, blocks, probe
+from crossmodal.audio.decode import AudioError, AudioInfo, Channels, Floats, OpenAudio, opened
 from crossmodal.audio.frontends import LogMel
 from crossmodal.data.engine import Engine, Processes, run
 from crossmodal.data.manifest import Manifest
@@ -61,7 +62,7 @@ class Features(Work):
         """The type of a stored value."""
         return np.dtype(f"<f{self.precision // 8}")
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """Of a frame."""
         bands = LogMel(**self.frontend).shape
@@ -72,18 +73,20 @@ class Features(Work):
         frontend, shape = LogMel(**self.frontend), self.shape
 
         def extract(job: Job, write: Write) -> None:
-            found = self._frames(job.path, frontend, self._offset_s(agrees(job).duration))
-            for frames in self._lengthened(found, shape, frontend.silence):
-                write(frames)
+            with opened(job.path) as audio:
+                agrees(job, audio.info)
+                for frames in self._lengthened(self._frames(audio, frontend), shape, frontend.silence):
+                    write(frames)
 
         return extract
 
     def _offset_s(self, duration: float) -> float:
         return self.offset_s if self.offset_s + (self.max_duration_s or 0.0) <= duration else 0.0
 
-    def _frames(self, path: str, frontend: LogMel, start: float) -> Iterator[Floats]:
+    def _frames(self, audio: OpenAudio, frontend: LogMel) -> Iterator[Floats]:
+        start = self._offset_s(audio.info.duration)
         stop = None if self.max_duration_s is None else start + self.max_duration_s
-        samples = blocks(path, frontend.sample_rate, self.channels, start, stop)
+        samples = audio.blocks(frontend.sample_rate, self.channels, start, stop)
         loudest, left = frontend.silence, self.lengths.most
         for frames in frontend.stream(samples):
             loudest = max(loudest, float(frames.max()))
@@ -92,7 +95,7 @@ class Features(Work):
             if left is not None and left <= 0:
                 break
         if loudest <= frontend.silence:
-            raise AudioError(path, f"is silent where it was read, from {start:g} s on")
+            raise AudioError(audio.path, f"is silent where it was read, from {start:g} s on")
 
     def _lengthened(self, blocks: Iterable[Floats], shape: tuple[int, ...], silence: float) -> Iterator[Floats]:
         found = 0
@@ -103,15 +106,13 @@ class Features(Work):
             yield np.full((lacking, *shape), silence, np.float32)
 
 
-def agrees(job: Job) -> AudioInfo:
-    """The file's header; `AudioError` if it is not what the table says: a wrong header, or the wrong file."""
-    info = probe(job.path)
+def agrees(job: Job, info: AudioInfo) -> None:
+    """Raise `AudioError` if a file's header is not what the table says: a wrong header, or the wrong file."""
     if job.duration == job.duration:
         if abs(info.duration - job.duration) > max(TOLERANCE_S, TOLERANCE * job.duration):
             raise AudioError(job.path, f"lasts {info.duration:.2f} s, not {job.duration:.2f} s as its table says")
     elif job.sample_rate and job.sample_rate != info.sample_rate:
         raise AudioError(job.path, f"has {info.sample_rate} Hz, not {job.sample_rate} Hz as its table says")
-    return info
 
 
 def extract(

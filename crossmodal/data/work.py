@@ -93,6 +93,7 @@ class Writer:
         self.name = Path(name).name
         self.shard = os.fdopen(handle, "wb")
         self.journal = Path(name).with_suffix(".jsonl").open("w", encoding="utf-8")
+        self.shape, self.dtype = work.shape, work.dtype
         self.row_bytes = int(np.prod(work.shape, dtype=int)) * work.dtype.itemsize
         self.finished = self.written = (
             0  # rows of the tracks that are in the journal, and with those of the present one
@@ -119,9 +120,9 @@ class Writer:
 
     def write(self, rows: NDArray[Any]) -> None:
         """Append rows ``(n, *shape)``."""
-        if rows.shape[1:] != self.work.shape:
-            raise TypeError(f"{self.work.name} has rows of shape {self.work.shape}, not {rows.shape[1:]}")
-        self.shard.write(np.ascontiguousarray(rows, self.work.dtype).data)
+        if rows.shape[1:] != self.shape:
+            raise TypeError(f"{self.work.name} has rows of shape {self.shape}, not {rows.shape[1:]}")
+        self.shard.write(np.ascontiguousarray(rows, self.dtype).data)
         self.written += len(rows)
 
     def close(self) -> None:

@@ -195,10 +195,10 @@ def interrupted(monkeypatch, manifest: Manifest, out: Path) -> None:
     """An extraction that ends at the track t1 by what is no `AudioError`."""
     agrees = extraction.agrees
 
-    def full(job):
+    def full(job, info):
         if job.path.endswith("t1.wav"):
             raise OSError(errno.ENOSPC, "No space left on device")
-        return agrees(job)
+        return agrees(job, info)
 
     with monkeypatch.context() as patch:
         patch.setattr(extraction, "agrees", full)
@@ -326,10 +326,10 @@ def test_what_is_silent_where_it_is_read_is_skipped(tmp_path):
 def test_an_error_nobody_thought_of_costs_one_track_and_is_told(manifest, tmp_path, monkeypatch):
     agrees = extraction.agrees
 
-    def odd(job):
+    def odd(job, info):
         if job.track_id == "t1":
             raise ZeroDivisionError("a codec's own")
-        return agrees(job)
+        return agrees(job, info)
 
     monkeypatch.setattr(extraction, "agrees", odd)
     store = extract(manifest, FRONTEND, tmp_path / "s.h5")
