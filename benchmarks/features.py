@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from crossmodal.audio.decode import features_of
 from crossmodal.audio.frontends import LogMel
+from crossmodal.data.engine import Processes
 from crossmodal.data.extraction import extract
 from crossmodal.data.manifest import Manifest
 
@@ -101,8 +102,11 @@ def scaling(folder: Path, files: int = 400) -> None:
     for workers in (1, 2, 4):
         if workers > len(os.sched_getaffinity(0)):
             break
-        begun = seconds_of(lambda n=workers: extract(few, LogMel(**SETTINGS), folder / f"few{n}.h5", n))
-        spent = seconds_of(lambda n=workers: extract(whole, LogMel(**SETTINGS), folder / f"all{n}.h5", n)) - begun
+        begun = seconds_of(lambda n=workers: extract(few, LogMel(**SETTINGS), folder / f"few{n}.h5", Processes(n)))
+        spent = (
+            seconds_of(lambda n=workers: extract(whole, LogMel(**SETTINGS), folder / f"all{n}.h5", Processes(n)))
+            - begun
+        )
         base = base or spent
         print(f"{workers} worker(s): {spent:.2f} s for {files} files, {base / spent:.2f} times one")
 

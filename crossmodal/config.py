@@ -36,7 +36,8 @@ class Features:
     source: Literal["store", "audio"] = "store"  # audio: decoded as they are needed, the front end on the device
     folder: str = "cache/features"  # of the stores, one a manifest and front end
     precision: Literal[16, 32] = 16  # bits of a stored value
-    workers: Whole = 2  # processes that decode
+    workers: Count = 2  # processes that decode
+    engine: Literal["processes", "ray"] = "processes"  # of this machine, or actors of a Ray cluster
     max_duration_s: Amount | None = None  # what follows in a longer file is not read
 
 

@@ -13,6 +13,7 @@ from crossmodal import registry
 from crossmodal.audio.decode import AudioError, probe
 from crossmodal.audio.frontends import LogMel
 from crossmodal.config import Config
+from crossmodal.data.engine import named
 from crossmodal.data.extraction import extract
 from crossmodal.data.loader import Batches, Crops, Tags, Texts, Waveforms
 from crossmodal.data.manifest import Manifest
@@ -67,7 +68,7 @@ def open_store(config: Config, manifest: Manifest, frontend: LogMel, say: Say) -
     else:
         how = config.features
         store = extract(
-            manifest, frontend, path, how.workers, precision=how.precision, max_duration_s=how.max_duration_s
+            manifest, frontend, path, named(how.engine, how.workers), how.precision, max_duration_s=how.max_duration_s
         )
     store.check(frontend)
     if store.skipped:

@@ -13,7 +13,7 @@ import typer
 from crossmodal import __version__
 from crossmodal.audio import SUFFIXES
 from crossmodal.cli import data
-from crossmodal.cli.shared import ManifestFolder, say
+from crossmodal.cli.shared import EngineName, ManifestFolder, Workers, say
 from crossmodal.errors import InputError, Interrupted
 
 # torch and the package's own parts are imported inside the commands: `--help` stays fast
@@ -53,13 +53,15 @@ def train(
 def features(
     manifest: ManifestFolder,
     out: Annotated[Path, typer.Option(help="The store, an .h5 file.")],
-    workers: Annotated[int, typer.Option(min=1, help="Processes that decode.")] = 2,
+    workers: Workers = 2,
+    engine: EngineName = "processes",
     precision: Annotated[int, typer.Option(help="Bits of a stored value, 16 or 32.")] = 16,
     frontend: Annotated[list[str] | None, typer.Option(help="A setting of the log-mel front end, key=value.")] = None,
 ) -> None:
     """Extract log-mel features of every track into one file."""
     from crossmodal import config, registry
     from crossmodal.audio.frontends import LogMel
+    from crossmodal.data.engine import named
     from crossmodal.data.extraction import extract
     from crossmodal.data.manifest import Manifest
 
@@ -68,7 +70,8 @@ def features(
     settings: dict[str, Any] = {}
     config.apply(settings, frontend or [])
     registry.check_settings(LogMel, settings, "--frontend")
-    store = extract(Manifest.load(manifest), LogMel(**settings), out, workers, precision=precision)  # type: ignore[arg-type]
+    doing = named(engine, workers)
+    store = extract(Manifest.load(manifest), LogMel(**settings), out, doing, precision)  # type: ignore[arg-type]
     say(f"{out}: {len(store.track_ids)} tracks; {len(store.skipped)} skipped (see {out.with_suffix('.skipped.csv')})")
 
 

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from crossmodal import registry
-from crossmodal.cli.shared import ManifestFolder, Workers, say
+from crossmodal.cli.shared import EngineName, ManifestFolder, Workers, say
 from crossmodal.errors import InputError, listed
 
 SHOWN = 20  # problems that are printed
@@ -127,19 +127,71 @@ def split(
     by: Annotated[str, typer.Option(help="A column that is not cut: artist, album, group, track_id, ...")] = "group",
     tagset: Annotated[str | None, typer.Option(help="Stratify by the rarest tag of this tagset.")] = None,
     text: Annotated[str | None, typer.Option(help="Train with a text of this kind, test without.")] = None,
-    valid: Annotated[float, typer.Option(help="The share of the tracks (of train, with --text) to validate.")] = 0.1,
-    test: Annotated[float, typer.Option(help="The share of the tracks to test; not with --text.")] = 0.1,
+    valid: Annotated[float, typer.Option(min=0, max=1, help="The share that validates; of train with --text.")] = 0.1,
+    test: Annotated[float, typer.Option(min=0, max=1, help="The share that tests; not with --text.")] = 0.1,
     salt: Annotated[str, typer.Option(help="Another salt gives another split.")] = "",
+    ledger: Annotated[
+        Path | None, typer.Option(help="What `crossmodal data check` wrote; MANIFEST.ledger if there is one.")
+    ] = None,
 ) -> None:
-    """Add a split to a manifest; what lies near-duplicated in it stays together, if it was checked."""
-    raise NotImplementedError
+    """Add a split to a manifest. Groups, and duplicates that a check has found, are in one part each."""
+    from crossmodal.data import partition
+    from crossmodal.data.manifest import Manifest
+    from crossmodal.data.splits import add_split, split_by_group
+
+    if tagset and text:
+        raise InputError("--tagset and --text make different splits; give one of them")
+    found = Manifest.load(manifest)
+    groups = grouped(found, by, ledger or manifest.with_name(f"{manifest.name}.ledger"), required=ledger is not None)
+    fractions = {"train": 1 - valid - test, "valid": valid, "test": test}
+    left: list[Any] = []
+    if text:
+        parts = partition.split_by_text(found, text, valid, groups, salt)
+        left = partition.left_out(found, text, groups)
+    elif tagset:
+        parts = partition.split_by_rarest_tag(found, tagset, groups, fractions, salt)
+    else:
+        parts = split_by_group(groups, fractions, salt)
+    made = add_split(found, name, parts).check()
+    made.save(manifest)
+    for skipped in left[:SHOWN]:
+        say(f"in no part: {skipped}")
+    if left:
+        say(f"{len(left)} tracks are in no part")
+    say(splits(made)[-1])
+
+
+def grouped(manifest: Any, by: str, ledger: Path, required: bool) -> Any:
+    """The column that is not cut, by track id; its groups united where a ledger found duplicates."""
+    from crossmodal.data import partition, rows
+    from crossmodal.data.ledger import Ledger
+
+    column = rows.column(manifest.tracks, by, Path("the manifest"))
+    groups = column.astype("str").set_axis(manifest.tracks["track_id"])
+    if not required and not ledger.exists():
+        say("near-duplicates are not looked for: `crossmodal data check` does it")
+        return groups
+    return partition.joined(groups, Ledger.load(ledger).clusters)
 
 
 @app.command()
 def check(
     manifest: ManifestFolder,
-    out: Annotated[Path | None, typer.Option(help="The ledger's folder; MANIFEST/ledger unless given.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The ledger's folder; MANIFEST.ledger unless given.")] = None,
     workers: Workers = 2,
+    engine: EngineName = "processes",
 ) -> None:
     """Listen to every file: find corrupt, silent, mislabelled and duplicated audio, and say what licences forbid."""
-    raise NotImplementedError
+    from crossmodal.data.engine import named
+    from crossmodal.data.ledger import check as checked
+    from crossmodal.data.manifest import Manifest
+
+    folder = out or manifest.with_name(f"{manifest.name}.ledger")
+    ledger = checked(Manifest.load(manifest), folder.with_name(f"{folder.name}.partial"), named(engine, workers))
+    ledger.save(folder)
+    problems = ledger.problems()
+    for problem in problems:
+        say(problem)
+    say(f"{folder}: ledger.parquet, duplicates.csv; {len(ledger.table):,} tracks, {len(problems)} kinds of problems")
+    if problems:
+        raise typer.Exit(2)

@@ -54,7 +54,6 @@ def extract(
     """Extract mel spectrograms in dB of the tracks of a file, into shards for scripts/melspecs_merge.py."""
     start_log(log_level)
     from crossmodal.audio.frontends import LogMel
-    from crossmodal.cli.shared import engine_of
     from crossmodal.data import engine as engines
     from crossmodal.data.extraction import Features
     from crossmodal.data.merging import Lengths
@@ -69,7 +68,7 @@ def extract(
     tracks = manifest_of(tidfile, src)
     tracks = tracks.head(1) if test else tracks
     log.info("%d tracks, %s", len(tracks), "mono" if mono else "stereo")
-    with engines.run(tracks, work, dst, engine_of(engine, workers)) as results:
+    with engines.run(tracks, work, dst, engines.named(engine, workers)) as results:
         for skipped in results.skipped:
             log.warning("skipped %s", skipped)
         frames = sum(entry.rows for entry in results.tracks.values())

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
-
-if TYPE_CHECKING:
-    from crossmodal.data.engine import Engine
 
 ManifestFolder = Annotated[Path, typer.Argument(help="A manifest's folder, as `crossmodal data` writes it.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
@@ -29,14 +26,3 @@ def say(text: str) -> None:
 def start_log(level: str) -> None:
     """Log to stderr, from ``level`` on."""
     logging.basicConfig(format="%(asctime)s %(levelname)s: %(message)s", datefmt="%Y-%m-%d %H:%M:%S", level=level)
-
-
-def engine_of(name: str, workers: int) -> Engine:
-    """The engine of a name."""
-    from crossmodal.data.engine import Processes
-
-    if name == "processes":
-        return Processes(workers)
-    from crossmodal.data.cluster import Ray
-
-    return Ray(workers)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import torch
 from filelock import FileLock, Timeout
@@ -103,6 +104,18 @@ class Processes:
     def __call__(self, jobs: list[Job], folder: Path, work: Work) -> Iterator[Skipped | None]:
         """Results in the order they come."""
         return _here(jobs, folder, work) if self.workers == 1 else _in_processes(jobs, folder, work, self.workers)
+
+
+ALONE = Processes()
+
+
+def named(name: Literal["processes", "ray"], workers: int) -> Engine:
+    """The engine that a config or a command names."""
+    if name == "processes":
+        return Processes(workers)
+    from crossmodal.data.cluster import Ray
+
+    return Ray(workers)
 
 
 def _here(jobs: list[Job], folder: Path, work: Work) -> Iterator[Skipped | None]:

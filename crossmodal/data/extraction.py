@@ -12,7 +12,7 @@ import numpy as np
 
 from crossmodal.audio.decode import AudioError, AudioInfo, Channels, Floats, OpenAudio, opened
 from crossmodal.audio.frontends import LogMel
-from crossmodal.data.engine import Engine, Processes, run
+from crossmodal.data.engine import ALONE, Engine, run
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.merging import Lengths, merge
 from crossmodal.data.store import FeatureStore
@@ -119,28 +119,25 @@ def extract(
     manifest: Manifest,
     frontend: LogMel,
     out: str | Path,
-    workers: int = 1,
+    engine: Engine = ALONE,
     precision: Literal[16, 32] = 16,
     channels: Channels = 1,
     max_duration_s: float | None = None,
-    engine: Engine | None = None,
 ) -> FeatureStore:
     """Extract the features of a manifest's tracks into the store ``out``, and open it.
 
     What is done is kept in ``<out>.partial`` until the store is whole, so an extraction that was killed goes on where
-    it stopped, also while it is merged. The store's bytes do not depend on ``workers`` or the engine. Tracks that
-    cannot be used are in the store's ``skipped`` and in ``<out>.skipped.csv``. While it is merged, the disk holds the
-    frames twice.
+    it stopped, also while it is merged. The store's bytes do not depend on the engine. Tracks that cannot be used are
+    in the store's ``skipped`` and in ``<out>.skipped.csv``. While it is merged, the disk holds the frames twice.
 
     Args:
         manifest: whose tracks.
         frontend: what turns samples into frames; it may be on any device, but extraction runs on the CPU.
         out: the file to write.
-        workers: processes that decode; 1 does it in this process.
+        engine: what does the work: this process, unless it is given.
         precision: bits of a stored value.
         channels: 1 for mono frames ``(bands,)``, 2 for stereo frames ``(2, bands)``.
         max_duration_s: what follows in a longer file is not read.
-        engine: what does the work instead of ``workers`` processes of this machine.
 
     Raises:
         InputError: no track can be used, the disk is full, a worker died, or ``<out>.partial`` has other settings.
@@ -148,7 +145,7 @@ def extract(
     out = Path(out)
     work = Features(frontend.settings, precision, channels, max_duration_s=max_duration_s)
     folder = out.with_name(out.name + ".partial")
-    with run(manifest, work, folder, engine or Processes(workers)) as results:
+    with run(manifest, work, folder, engine) as results:
         skipped = results.skipped
         write_skipped(out.with_suffix(".skipped.csv"), skipped)
         if not results.tracks:

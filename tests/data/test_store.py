@@ -109,8 +109,8 @@ def test_no_usable_track_is_an_error(manifest, tmp_path):
 
 
 def test_two_processes_write_the_same_bytes_as_one(manifest, tmp_path):
-    extract(manifest, FRONTEND, tmp_path / "one.h5", workers=1)
-    extract(manifest, FRONTEND, tmp_path / "two.h5", workers=2)
+    extract(manifest, FRONTEND, tmp_path / "one.h5", engine.Processes(1))
+    extract(manifest, FRONTEND, tmp_path / "two.h5", engine.Processes(2))
     assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
 
 
@@ -345,7 +345,7 @@ def die(*_: object) -> None:
 def test_a_worker_that_dies_is_told_and_names_tracks(manifest, tmp_path, monkeypatch):
     monkeypatch.setattr(engine, "_start", die)
     with pytest.raises(InputError, match=r"a worker process died.*t0.*fewer workers than 2"):
-        extract(manifest, FRONTEND, tmp_path / "s.h5", workers=2)
+        extract(manifest, FRONTEND, tmp_path / "s.h5", engine.Processes(2))
 
 
 def test_unfinished_foreign_and_missing_stores_are_refused(manifest, tmp_path):
