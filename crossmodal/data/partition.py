@@ -75,9 +75,12 @@ def split_by_rarest_tag(
     A track's stratum is the least frequent of its tags, as in Schindler's partition; a group's is the least frequent
     among those of its tracks; groups without any are a stratum too. Within a stratum the groups stand in the order of
     their hashes and are cut where the fractions of its *tracks* say, in the order of ``fractions``. If every track is
-    a group, each part of a stratum is within one track of its share. A stratum of few groups goes to the parts that
-    come first: with the default fractions and groups of one size, one or two groups are trained on; of three or four
-    one validates, of five to seven one tests, and from eight on every part has one.
+    a group, each part of a stratum is within one track of its share.
+
+    A stratum of one group goes to the first part, train: a tag that is only tested tells nothing. Where there are more
+    groups but too few for every part, a hash of the tag says where within the groups the cuts fall, so that over many
+    rare tags each part gets its share (systematic sampling with a random start); cut at the middle of each group
+    alone, testing would get next to nothing of a data set with a long tail of tags.
 
     Unlike `split_by_group`, tracks or tags that are added may move others to another part.
 
@@ -89,29 +92,32 @@ def split_by_rarest_tag(
         salt: another salt gives another split.
     """
     check_fractions(fractions)
-    given = _groups(manifest, groups)
-    frame = pd.DataFrame({"key": group_keys(given), "rank": _rarity(manifest, tagset).to_numpy()})
-    found = frame.groupby("key")["rank"].agg(["min", "size"])
+    given, (tags, ranks) = _groups(manifest, groups), _rarity(manifest, tagset)
+    frame = pd.DataFrame({"key": group_keys(given), "rank": ranks.to_numpy()})
+    found = frame.groupby("key")["rank"].agg(["min", "size"]).set_axis(["stratum", "tracks"], axis=1)
     found["place"] = [uniform(f"{salt}\0{key}") for key in found.index]
-    found = found.rename_axis("key").sort_values(["min", "place", "key"])
-    tracks = found.groupby("min")["size"]
-    middles = (tracks.cumsum() - found["size"] / 2) / tracks.transform("sum")
+    found = found.rename_axis("key").sort_values(["stratum", "place", "key"])
+    start = found["stratum"].map({rank: uniform(f"{salt}\0tag\0{tag}") for rank, tag in enumerate(tags)})
+    strata = found.groupby("stratum")["tracks"]
+    start = start.where(strata.transform("size") > 1, 0)  # the only group of a stratum lies in the first part
+    within = (strata.cumsum() - (1 - start) * found["tracks"]) / strata.transform("sum")
     bounds = list(accumulate(fractions.values()))[:-1]
-    parts = np.array(list(fractions))[np.searchsorted(bounds, middles, side="right")]
+    parts = np.array(list(fractions))[np.searchsorted(bounds, within, side="right")]
     drawn = dict(zip(found.index, parts, strict=True))
     return pd.Series([drawn[key] for key in frame["key"]], index=given.index, dtype="str", name="part")
 
 
-def _rarity(manifest: Manifest, tagset: str) -> pd.Series[int]:
-    """The place of each track's least frequent tag among all, the rarest first; tracks without one come last."""
+def _rarity(manifest: Manifest, tagset: str) -> tuple[list[str], pd.Series[int]]:
+    """The tags, the rarest first, then ``""`` for none; and for each track the place of its rarest among them."""
     rows = manifest.tags[manifest.tags["tagset"] == tagset].drop_duplicates(["track_id", "tag"])
     if rows.empty:
         known = listed(sorted(manifest.tags["tagset"].unique())) or "none"
         raise InputError(f"there is no tagset {tagset!r} with tags; there are: {known}")
     counts = rows["tag"].value_counts().rename_axis("tag").reset_index().sort_values(["count", "tag"])
-    ranks = rows["tag"].map({tag: rank for rank, tag in enumerate(counts["tag"])})
+    tags = [*counts["tag"], ""]
+    ranks = rows["tag"].map({tag: rank for rank, tag in enumerate(tags)})
     rarest = ranks.groupby(rows["track_id"]).min()
-    return manifest.tracks["track_id"].map(rarest).fillna(len(counts)).astype("int64")
+    return tags, manifest.tracks["track_id"].map(rarest).fillna(len(counts)).astype("int64")
 
 
 def split_by_text(

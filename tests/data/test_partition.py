@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 
 import pandas as pd
@@ -105,26 +106,58 @@ def test_no_group_is_cut_by_strata(found):
     assert (parts[named.index].groupby(named).nunique() <= 1).all()
 
 
-@pytest.mark.parametrize(
-    ("count", "expected"), [(1, "100"), (2, "200"), (3, "210"), (4, "310"), (5, "401"), (7, "601"), (8, "611")]
-)
-def test_a_rare_tag_is_first_trained_on(count, expected):
-    parts = split_by_rarest_tag(made({f"t{n}": "a" for n in range(count)}), "genre")
-    assert "".join(str((parts == part).sum()) for part in ("train", "valid", "test")) == expected
+def hashed(key):
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest(), "big") / 2**48
 
 
-def test_a_group_counts_by_its_rarest_tag_and_its_tracks():
-    # b is the rarest: g and h are its stratum, 8 and 2 tracks; the middle of each, by hash, is .4 and .9 or .1 and .6
-    tags = {f"t{n}": "b" if n in (0, 9) else "a" for n in range(10)} | {f"u{n}": "a" for n in range(30)}
-    groups = {f"t{n}": "g" if n < 8 else "h" for n in range(10)}
-    halves = {"train": 0.5, "test": 0.5}
-    firsts = set()
-    for salt in map(str, range(12)):
-        parts = split_by_rarest_tag(made(tags, groups), "genre", fractions=halves, salt=salt)
-        assert (parts["t0"], parts["t8"]) in {("train", "test"), ("test", "train")}
-        assert abs((parts[[f"u{n}" for n in range(30)]] == "train").sum() - 15) <= 1
-        firsts.add(parts["t0"])
-    assert firsts == {"train", "test"}  # another salt gives another split
+def by_loops(tags, groups, shares, salt):
+    """The rule again: strata of groups, in the order of their hashes, cut at the shares of the tracks."""
+    counts = {tag: sum(tag in each for each in tags.values()) for tag in "".join(tags.values())}
+    order = [*sorted(counts, key=lambda t: (counts[t], t)), ""]
+    members: dict[str, list[str]] = {}
+    for track in tags:
+        members.setdefault(f"group\0{groups[track]}" if groups[track] else f"track\0{track}", []).append(track)
+    strata: dict[str, list[str]] = {}
+    for key, tracks in members.items():
+        rarest = min((tag for track in tracks for tag in tags[track] or [""]), key=order.index)
+        strata.setdefault(rarest, []).append(key)
+    parts = {}
+    for tag, keys in strata.items():
+        total, before = sum(len(members[key]) for key in keys), 0
+        start = hashed(f"{salt}\0tag\0{tag}") if len(keys) > 1 else 0
+        for key in sorted(keys, key=lambda k: hashed(f"{salt}\0{k}")):
+            within = (before + start * len(members[key])) / total
+            part = "train" if within < shares["train"] else "test"
+            parts |= dict.fromkeys(members[key], part)
+            before += len(members[key])
+    return parts
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.text("abc", max_size=2), FEW), min_size=1, max_size=40), st.sampled_from(["", "salt"]))
+def test_strata_are_cut_as_by_loops(found, salt):
+    tags = {f"t{n}": "".join(sorted(set(each))) for n, (each, _) in enumerate([("a", ""), *found])}
+    groups = {f"t{n}": group for n, (_, group) in enumerate([("a", ""), *found])}
+    shares = {"train": 0.7, "test": 0.3}
+    parts = split_by_rarest_tag(made(tags, groups), "genre", fractions=shares, salt=salt)
+    assert parts.to_dict() == by_loops(tags, groups, shares, salt)
+
+
+def test_a_tag_of_one_group_is_trained_on():
+    tags = {f"t{n}": chr(ord("a") + n) for n in range(26)}
+    assert set(split_by_rarest_tag(made(tags), "genre", fractions={"train": 0.1, "test": 0.9})) == {"train"}
+    assert set(split_by_rarest_tag(made(tags), "genre", fractions={"train": 0.0, "test": 1.0})) == {"test"}
+
+
+def test_a_long_tail_of_rare_tags_leaves_every_part_its_share():
+    tags = {f"t{n}-{copy}": chr(0x4E00 + n) for n in range(600) for copy in range(3)}
+    shares = split_by_rarest_tag(made(tags), "genre").value_counts(normalize=True).to_dict()
+    assert shares == pytest.approx({"train": 0.8, "valid": 0.1, "test": 0.1}, abs=0.03)
+
+
+def test_another_salt_cuts_elsewhere():
+    manifest = made({f"t{n}": "ab"[n % 2] for n in range(40)})
+    assert not split_by_rarest_tag(manifest, "genre").equals(split_by_rarest_tag(manifest, "genre", salt="2"))
 
 
 def test_rarest_tag_refuses_what_is_not_there():
