@@ -202,8 +202,8 @@ def tag_documents(manifest: Manifest, tagsets: Sequence[str] | None = None) -> p
     if tagsets is not None:
         _choose(tags["tagset"], tagsets, "tagset")
         tags = tags[tags["tagset"].isin(list(tagsets))]
-    words = (tags["tagset"] + ": " + tags["tag"]).rename("tags")
-    return _by_track(manifest, words.groupby(tags["track_id"]).agg(lambda found: sorted(set(found))))
+    words = tags.assign(tags=tags["tagset"] + ": " + tags["tag"]).drop_duplicates(["track_id", "tags"])
+    return _by_track(manifest, words.sort_values("tags").groupby("track_id")["tags"].agg(list))
 
 
 def text_documents(manifest: Manifest, kind: str | None = None, language: str | None = None) -> pd.Series[str]:
