@@ -6,8 +6,9 @@ import re
 
 import nbformat
 import pytest
-from executing import NOTEBOOKS, ROOT, parameters, read, run
+from executing import NOTEBOOKS, parameters, read, run
 
+from crossmodal import config
 from crossmodal.data.manifest import Manifest
 
 
@@ -27,13 +28,15 @@ def test_committed_without_outputs_and_in_one_form(path):
     assert path.read_text(encoding="utf-8") == nbformat.writes(notebook) + "\n"
 
 
-def test_prepare_experiment_metadata(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+def test_prepare_experiment_metadata(tmp_path):
     small = ["data.tracks=48", "data.duration_s=2.0", "data.workers=1", f"data.root={tmp_path / 'synthetic'}"]
-    printed = run(read(NOTEBOOKS[0]), {"overrides": small, "out": str(tmp_path / "manifest")})
+    given = {"overrides": [*small, "seed=7"], "work": str(tmp_path / "work")}
+    printed = run(read(NOTEBOOKS[0]), given)
     assert "no problems" in printed
     assert "48 tracks in 12 groups" in printed
-    saved = Manifest.load(tmp_path / "manifest")
+    saved = Manifest.load(tmp_path / "work" / "manifest")
     assert len(saved) == 48
     assert saved.validate(read_audio=True) == []
+    experiment = config.load(tmp_path / "work" / "experiment.yaml")  # what the other notebooks go on from
+    assert experiment.data == {"name": "saved", "root": str(tmp_path / "work" / "manifest")}
+    assert (experiment.name, experiment.seed) == ("quickstart", 7)
