@@ -1,4 +1,5 @@
-"""One tiny run, trained once a session, that tests of everything after training look at and never change."""
+"""One tiny run, trained once a session, that tests of everything after training look at and never change; and how
+commands are run."""
 
 from __future__ import annotations
 
@@ -6,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny import TINY, Configure, Trained
+from tiny import TINY, Answer, Configure, Trained
 
 from crossmodal import config as configs
+from crossmodal.cli import main
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +37,33 @@ def trained(experiment: Path) -> Trained:
 def configure(experiment: Path, tmp_path: Path) -> Configure:
     """The tiny experiment with overrides; its runs go to the test's own folder."""
     return lambda *overrides: configs.load(experiment, [f"run.folder={tmp_path}/runs", *overrides])
+
+
+@pytest.fixture
+def ask(capsys: pytest.CaptureFixture[str]) -> Answer:
+    """What a command prints that goes well."""
+
+    def run(*arguments: object) -> str:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert code == 0, captured.err
+        return captured.out
+
+    return run
+
+
+@pytest.fixture
+def fail(capsys: pytest.CaptureFixture[str]) -> Answer:
+    """The one line of a command that goes wrong by the user's mistake."""
+
+    def run(*arguments: object) -> str:
+        capsys.readouterr()
+        assert main([str(argument) for argument in arguments]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        (line,) = captured.err.strip().splitlines()
+        assert line.startswith("crossmodal: ")
+        return line.removeprefix("crossmodal: ")
+
+    return run

@@ -3,12 +3,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import Trained
+from tiny import Answer, Trained
 
 import crossmodal
 from crossmodal import cli
@@ -20,37 +19,6 @@ from crossmodal.model import DualEncoder
 from crossmodal.search import SearchIndex
 
 ROOT = Path(__file__).parent.parent
-Answer = Callable[..., str]
-
-
-@pytest.fixture
-def ask(capsys: pytest.CaptureFixture[str]) -> Answer:
-    """What a command prints that goes well."""
-
-    def run(*arguments: object) -> str:
-        capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert code == 0, captured.err
-        return captured.out
-
-    return run
-
-
-@pytest.fixture
-def fail(capsys: pytest.CaptureFixture[str]) -> Answer:
-    """The one line of a command that goes wrong by the user's mistake."""
-
-    def run(*arguments: object) -> str:
-        capsys.readouterr()
-        assert main([str(argument) for argument in arguments]) == 2
-        captured = capsys.readouterr()
-        assert captured.out == ""
-        (line,) = captured.err.strip().splitlines()
-        assert line.startswith("crossmodal: ")
-        return line.removeprefix("crossmodal: ")
-
-    return run
 
 
 @pytest.fixture(scope="module")

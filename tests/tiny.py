@@ -26,6 +26,7 @@ TINY: dict[str, Any] = {
     "queries": ["a bright organ"],
 }
 Configure = Callable[..., Config]
+Answer = Callable[..., str]
 
 
 class Trained(NamedTuple):

@@ -142,7 +142,9 @@ def split(
     if tagset and text:
         raise InputError("--tagset and --text make different splits; give one of them")
     found = Manifest.load(manifest)
-    groups = grouped(found, by, ledger or manifest.with_name(f"{manifest.name}.ledger"), required=ledger is not None)
+    beside = manifest.with_name(f"{manifest.name}.ledger")
+    checked = ledger or (beside if beside.exists() else None)
+    groups = grouped(found, by, checked)
     fractions = {"train": 1 - valid - test, "valid": valid, "test": test}
     left: list[Any] = []
     if text:
@@ -159,18 +161,20 @@ def split(
     if left:
         say(f"{len(left)} tracks are in no part")
     say(splits(made)[-1])
+    if checked is None:
+        say("duplicates were not looked for, and may lie in different parts: `crossmodal data check` finds them")
 
 
-def grouped(manifest: Any, by: str, ledger: Path, required: bool) -> Any:
+def grouped(manifest: Any, by: str, ledger: Path | None) -> Any:
     """The column that is not cut, by track id; its groups united where a ledger found duplicates."""
     from crossmodal.data import partition, rows
-    from crossmodal.data.ledger import Ledger
 
     column = rows.column(manifest.tracks, by, Path("the manifest"))
     groups = column.astype("str").set_axis(manifest.tracks["track_id"])
-    if not required and not ledger.exists():
-        say("near-duplicates are not looked for: `crossmodal data check` does it")
+    if ledger is None:
         return groups
+    from crossmodal.data.ledger import Ledger
+
     return partition.joined(groups, Ledger.load(ledger).clusters)
 
 

@@ -1,0 +1,84 @@
+"""The commands of ``crossmodal data``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from tiny import Answer
+
+from crossmodal.data.manifest import Manifest
+from crossmodal.data.splits import split_hash
+
+RATE = 8000
+
+
+def sound(seconds: float, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, round(seconds * RATE)).astype(np.float32)
+
+
+@pytest.fixture
+def saved(tmp_path: Path, ask: Answer) -> Path:
+    """Twenty tracks of ten artists with genres, half of them reviewed; one file is missing."""
+    rows = ["track_id,path,artist,genre,review"]
+    for number in range(20):
+        name = f"{number:02}.wav"
+        soundfile.write(tmp_path / name, sound(1.0, number), RATE)
+        review = f"Number {number} is fine." if number % 4 < 2 else ""
+        rows.append(f"t{number:02},{name},artist {number // 2},{'rock' if number % 5 else 'folk'},{review}")
+    (tmp_path / "07.wav").unlink()
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    texts = "texts=[{column: review, kind: review, language: en}]"
+    settings = ("file=t.csv", "columns={group: artist}", "tagsets={genre: genre}", texts)
+    ask("data", "table", *settings, "--root", tmp_path, "--out", tmp_path / "m")
+    return tmp_path / "m"
+
+
+def test_steps_counts_and_splits_are_told(saved: Path, ask: Answer, tmp_path: Path) -> None:
+    said = ask("data", "folder", "--root", tmp_path, "--out", tmp_path / "f")
+    assert "not audio" not in said
+    assert "files: 27 read, 19 kept, 8 skipped" in said  # the table, and the seven files of the manifest
+    split = Manifest.load(tmp_path / "f")
+    assert f"split group ({split_hash(split, 'group')}): train " in said
+    assert "audio files: 20 read, 19 kept, 1 skipped" in ask("data", "show", saved)
+    said = ask("data", "show", saved)
+    assert "tagset genre: 2 tags, 19 tracks annotated, most: rock" in said
+    assert "texts of kind review in en: 9" in said
+
+
+def test_limit_and_labels_only(saved: Path, ask: Answer, fail: Answer, tmp_path: Path) -> None:
+    given = ("data", "table", "file=t.csv", "--root", tmp_path, "--out", tmp_path / "n")
+    ask(*given, "--limit", 3)
+    assert Manifest.load(tmp_path / "n").tracks["track_id"].tolist() == ["t00", "t01", "t02"]
+    ask(*given, "--labels-only")
+    assert len(Manifest.load(tmp_path / "n")) == 20
+    assert "the root is given twice" in fail(*given, "root=x")
+    assert "lacks root" in fail("data", "table", "file=t.csv")
+
+
+def test_about_says_what_a_source_needs(ask: Answer, fail: Answer) -> None:
+    said = ask("data", "about", "folder")
+    assert "layout: audio files" in said
+    assert "settings: root (str), group ('track' or 'folder')" in said
+    assert "has no 'fold'" in fail("data", "about", "fold")
+
+
+def test_splits_are_added_and_cut_no_group(saved: Path, ask: Answer, fail: Answer) -> None:
+    said = ask("data", "split", saved, "--name", "artists", "--by", "artist", "--valid", 0.2, "--test", 0.3)
+    manifest = Manifest.load(saved)
+    assert f"split artists ({split_hash(manifest, 'artists')}):" in said
+    ask("data", "split", saved, "--name", "tags", "--tagset", "genre")
+    assert "tracks are in no part" not in ask("data", "split", saved, "--name", "reviews", "--text", "review")
+    manifest = Manifest.load(saved)
+    assert manifest.validate() == []
+    assert set(manifest.splits["name"]) == {"artists", "tags", "reviews"}
+    assert set(manifest.part("reviews", "test").texts["kind"]) == set()
+    assert "there is a split 'tags' already" in fail("data", "split", saved, "--name", "tags")
+    assert "has no column 'band'" in fail("data", "split", saved, "--name", "x", "--by", "band")
+    assert "give one of them" in fail("data", "split", saved, "--name", "x", "--tagset", "genre", "--text", "review")
+    assert "cuts" in fail("data", "split", saved, "--name", "x", "--by", "track_id")
+    assert "there is no tagset 'mood'" in fail("data", "split", saved, "--name", "x", "--tagset", "mood")
+    assert "fractions must be" in fail("data", "split", saved, "--name", "x", "--valid", 0.9, "--test", 0.9)
+    assert set(Manifest.load(saved).splits["name"]) == {"artists", "tags", "reviews"}
