@@ -45,7 +45,7 @@ def test_steps_counts_and_splits_are_told(saved: Path, ask: Answer, tmp_path: Pa
     assert "audio files: 20 read, 19 kept, 1 skipped" in ask("data", "show", saved)
     said = ask("data", "show", saved)
     assert "tagset genre: 2 tags, 19 tracks annotated, most: rock" in said
-    assert "texts of kind review in en: 9" in said
+    assert "texts of kind review in en: 10" in said
 
 
 def test_limit_and_labels_only(saved: Path, ask: Answer, fail: Answer, tmp_path: Path) -> None:
