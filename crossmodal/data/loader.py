@@ -24,7 +24,7 @@ from crossmodal.types import Batch, Tokens
 class Crops(Protocol):
     """Where training crops come from: features (`FeatureStore`) or waveforms (`Waveforms`)."""
 
-    silence: float
+    silence: float | NDArray[np.floating]  # one value, or those of a frame
 
     def length(self, track_id: str) -> int:
         """Frames, or samples, of a track."""

@@ -29,8 +29,10 @@ class FeatureStore:
     Attributes:
         track_ids: the tracks in it, in the order of the manifest.
         frontend_settings: the settings of the `LogMel` that made it.
-        fingerprint: of that front end.
-        silence: the value of digital silence, which is the right padding.
+        fingerprint: of that front end; if the store is normalised, of front end and normaliser together.
+        normalised: the fingerprint of the normaliser, or nothing: see `crossmodal.data.normalise`.
+        silence: the value of digital silence, which is the right padding; if the store is normalised, an array of the
+            shape of a frame.
         skipped: the tracks that could not be used.
 
     Raises:
@@ -52,7 +54,9 @@ class FeatureStore:
             raise InputError(f"{self.path} is not a finished feature store of version {VERSION}; extract it again")
         self.frontend_settings: dict[str, Any] = json.loads(file.attrs["frontend"])
         self.fingerprint = str(file.attrs["fingerprint"])
-        self.silence = float(file.attrs["silence"])
+        self.normalised = str(file.attrs.get("normalised", ""))
+        silence = file.attrs["silence"]
+        self.silence: float | NDArray[np.floating] = np.asarray(silence) if self.normalised else float(silence)
         self.track_ids: list[str] = file["track_ids"].asstr()[:].tolist()
         self.skipped = [Skipped(*row) for row in file["skipped"].asstr()[:].tolist()]
         self._offsets: NDArray[np.int64] = file["offsets"][:]
@@ -61,6 +65,11 @@ class FeatureStore:
         self._frames: NDArray[np.floating] = np.memmap(
             self.path, frames.dtype, "r", offset=frames.id.get_offset(), shape=frames.shape
         )
+
+    @property
+    def frames(self) -> NDArray[np.floating]:
+        """The frames of all tracks, one track after the other: a view of the file."""
+        return self._frames
 
     def __reduce__(self) -> tuple[type[FeatureStore], tuple[Path]]:
         return FeatureStore, (self.path,)
@@ -88,7 +97,12 @@ class FeatureStore:
         return self[track_id][start : start + length]
 
     def check(self, frontend: LogMel) -> None:
-        """Raise `InputError` if another front end made this store."""
+        """Raise `InputError` if another front end made this store, or if it is normalised."""
+        if self.normalised:
+            raise InputError(
+                f"{self.path} is normalised, and encoders expect what the front end gives; take the store that it was"
+                " made from"
+            )
         if frontend.fingerprint == self.fingerprint:
             return
         mine, theirs = self.frontend_settings, frontend.settings
