@@ -115,6 +115,13 @@ def test_terms_that_share_documents_are_near():
         model.nearest("q")
 
 
+def test_with_all_topics_terms_are_alike_as_their_columns_of_weights():
+    model = TopicModel.fit(TAGS)
+    columns = weights(TAGS, TAGS)[0]
+    columns = columns / np.linalg.norm(columns, axis=0)
+    np.testing.assert_allclose(model.term_vectors @ model.term_vectors.T, columns.T @ columns, atol=1e-5)
+
+
 def test_words_of_two_languages_meet_where_documents_hold_both():
     pairs = [("loud rock", "laute Gitarren"), ("calm folk", "ruhige Lieder"), ("fast jazz", "schnelle Trompeten")]
     model = TopicModel.fit([" ".join(pair) for pair in pairs], 3)
