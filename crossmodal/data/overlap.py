@@ -6,6 +6,7 @@ import pandas as pd
 
 from crossmodal.data.checks import among
 from crossmodal.data.manifest import Manifest, same_words
+from crossmodal.data.splits import aligned
 from crossmodal.errors import InputError, listed
 
 
@@ -41,7 +42,7 @@ def leaks(manifest: Manifest, split: str, clusters: pd.Series[str]) -> list[str]
     ``clusters`` are by track id; tracks without one, or with an empty one, are like no other.
     """
     parts = _parts(manifest, split)
-    frame = pd.DataFrame({"cluster": clusters.reindex(parts.index).astype("str").fillna(""), "part": parts})
+    frame = pd.DataFrame({"cluster": aligned(clusters, parts.index), "part": parts})
     frame = frame[frame["cluster"] != ""].sort_index()
     several = frame.groupby("cluster")["part"].nunique()
     cut = several.index[several > 1]

@@ -15,7 +15,7 @@ import pandas as pd
 
 from crossmodal.data.checks import among
 from crossmodal.data.manifest import Manifest
-from crossmodal.data.splits import FRACTIONS, check_fractions, group_keys, split_by_group, uniform
+from crossmodal.data.splits import FRACTIONS, aligned, check_fractions, group_keys, split_by_group, uniform
 from crossmodal.errors import InputError, listed
 from crossmodal.files import Skipped
 
@@ -33,7 +33,7 @@ def joined(groups: pd.Series[str], clusters: pd.Series[str]) -> pd.Series[str]:
         the order of the rows; tracks without a group are named after the first of them.
     """
     keys = pd.Series(group_keys(groups), index=groups.index, dtype="str")
-    linked = clusters.reindex(groups.index).astype("str").fillna("")
+    linked = aligned(clusters, groups.index)
     parents = {key: key for key in keys.unique()}
     first: dict[str, str] = {}
     for key, cluster in zip(keys[linked != ""], linked[linked != ""], strict=True):
@@ -160,7 +160,7 @@ def left_out(manifest: Manifest, kind: str = "review", groups: pd.Series[str] | 
 def _groups(manifest: Manifest, groups: pd.Series[str] | None) -> pd.Series[str]:
     """The group of each track of a manifest, in its order, ``""`` where there is none."""
     found = manifest.tracks.set_index("track_id")["group"] if groups is None else groups
-    return found.reindex(manifest.tracks["track_id"]).astype("str").fillna("")
+    return aligned(found, manifest.tracks["track_id"])
 
 
 def _known(manifest: Manifest, kind: str) -> pd.Series[bool]:

@@ -45,6 +45,13 @@ def group_keys(groups: pd.Series[str]) -> list[str]:
     return [f"group\0{name}" if name else f"track\0{track}" for track, name in zip(tracks, names, strict=True)]
 
 
+def aligned(values: pd.Series[str], tracks: pd.Index | pd.Series[str]) -> pd.Series[str]:
+    """Groups, or clusters, by track id, for these tracks in their order; ``""`` for those that have none."""
+    if len(twice := values.index[values.index.duplicated()]):
+        raise InputError(f"tracks stand in several groups, or twice in one: {listed(twice.unique(), 3)}")
+    return values.reindex(pd.Index(tracks)).astype("str").fillna("")
+
+
 def check_fractions(fractions: Mapping[str, float]) -> None:
     """Refuse parts that there are not, and shares that do not sum to one, with an `InputError`."""
     if unknown := [part for part in fractions if part not in PARTS]:

@@ -47,6 +47,8 @@ def test_near_duplicates_in_several_parts(manifest):
     assert leaks(manifest, "s", series({"a": "k", "b": "k", "f": "k", "c": "", "d": ""})) == []
     found = leaks(manifest, "s", series({"a": "k", "e": "k", "f": "k", "c": "m", "d": "m", "b": "n", "q": "n"}))
     assert found == ["split 's' cuts 2 clusters of near-duplicates: a train, e test; c test, d valid"]
+    with pytest.raises(InputError, match=r"several groups, or twice in one: a$"):
+        leaks(manifest, "s", pd.Series(["k", "k"], index=["a", "a"]))
     with pytest.raises(InputError, match="no split 't'; there are: s"):
         leaks(manifest, "t", series({}))
 

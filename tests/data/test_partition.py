@@ -67,6 +67,12 @@ def test_joined_groups_have_the_first_name_and_the_others_stay():
     assert found.to_dict() == {"1": "a", "2": "a", "3": "c", "4": (n := "near-duplicates of 4"), "5": n, "6": ""}
 
 
+def test_a_track_in_two_clusters_is_refused():
+    twice = pd.Series(["x", "y", "y"], index=["1", "1", "2"])
+    with pytest.raises(InputError, match=r"several groups, or twice in one: 1$"):
+        joined(series({"1": "", "2": ""}), twice)
+
+
 def test_a_split_by_joined_groups_cuts_no_near_duplicates():
     groups = series({f"t{n}": f"g{n}" for n in range(400)})
     clusters = series({f"t{n}": f"c{n // 2}" for n in range(0, 400)})
