@@ -4,8 +4,8 @@
 unpickle is to call whatever the file names, so here a pickle may name only what makes arrays and plain containers, and
 even these are made by the code below, not by the pickle.
 
-Memory: a block of objects is one pickle, so its bytes and all its values are in memory at once. A million tracks with
-fifteen tags each take 0.6 GB of file and 4 GB of memory for the moment, 1.6 GB once the tags are columns.
+Memory: the columns of a block are one pickle, whose bytes and values are in memory at once. A million tracks with nine
+million tags (a file of 0.43 GB) took 12 s and 3.4 GB, of which the strings of the tags are the most.
 """
 
 from __future__ import annotations
