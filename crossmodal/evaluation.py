@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from crossmodal import config as configs
 from crossmodal import registry, report
 from crossmodal.config import Config
+from crossmodal.data.engine import Engine
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.splits import split_hash
 from crossmodal.data.store import FeatureStore
 from crossmodal.embedding import Embedded, Vectors
+from crossmodal.embedding_work import embed_files
 from crossmodal.files import Skipped, write_json, write_skipped
 from crossmodal.model import DualEncoder
 from crossmodal.prepare import store_path
@@ -145,6 +148,11 @@ def line(found: Mapping[str, Any]) -> str:
 def best_model(run: Run) -> DualEncoder:
     """The best model of a run, with the outside classes that its own experiment names."""
     return DualEncoder.load(run.model, trust=trusted(run.config))
+
+
+def embed_catalogue(run: Run, manifest: Manifest, out: Path, engine: Engine) -> AbstractContextManager[Vectors]:
+    """The vectors of a manifest's files by a run's best model; what is done is in ``<out>.partial`` until the end."""
+    return embed_files(run.model, manifest, out.with_name(f"{out.name}.partial"), engine, trusted(run.config))
 
 
 def task_settings(names: list[str]) -> dict[str, dict[str, Any]]:

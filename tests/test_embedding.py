@@ -9,8 +9,8 @@ import soundfile
 from tiny import Trained
 
 from crossmodal.audio.frontends import LogMel
-from crossmodal.data.manifest import Manifest
 from crossmodal.data.extraction import extract
+from crossmodal.data.manifest import Manifest
 from crossmodal.embedding import Embedded, Vectors, embed
 from crossmodal.errors import InputError
 from crossmodal.evaluation import open_run

@@ -80,16 +80,18 @@ def embed(
     run: RunFolder,
     manifest: ManifestFolder,
     out: Annotated[Path, typer.Option(help="Vectors, an .npz file.")] = Path("vectors.npz"),
+    workers: Workers = 2,
+    engine: EngineName = "processes",
 ) -> None:
     """Embed every track of a manifest: ids, vectors in the joint space, and the audio encoder's features."""
+    from crossmodal.data.engine import named
     from crossmodal.data.manifest import Manifest
-    from crossmodal.embedding import embed as embedded
-    from crossmodal.evaluation import best_model
+    from crossmodal.evaluation import embed_catalogue
     from crossmodal.runs import find_run
 
-    vectors = embedded(best_model(find_run(run)), Manifest.load(manifest))
-    vectors.save(out)
-    say(f"{out}: {len(vectors.track_ids)} tracks; {len(vectors.skipped)} skipped")
+    with embed_catalogue(find_run(run), Manifest.load(manifest), out, named(engine, workers)) as vectors:
+        vectors.save(out)
+        say(f"{out}: {len(vectors.track_ids)} tracks; {len(vectors.skipped)} skipped")
 
 
 @app.command()
@@ -97,19 +99,21 @@ def index(
     run: RunFolder,
     manifest: ManifestFolder,
     out: Annotated[Path | None, typer.Option(help="The index's folder; the run's own unless given.")] = None,
+    workers: Workers = 2,
+    engine: EngineName = "processes",
 ) -> None:
     """Build the search index of a manifest's tracks."""
+    from crossmodal.data.engine import named
     from crossmodal.data.manifest import Manifest
-    from crossmodal.embedding import embed as embedded
-    from crossmodal.evaluation import best_model, build_index
+    from crossmodal.evaluation import build_index, embed_catalogue
     from crossmodal.runs import find_run
 
     found, tracks = find_run(run), Manifest.load(manifest)
-    vectors = embedded(best_model(found), tracks)
     folder = out or found.folder / "index"
-    build_index(folder, tracks, vectors)
-    counts = f"{len(vectors.track_ids)} tracks in {len(vectors.segments)} segments"
-    say(f"{folder}: {counts}; {len(vectors.skipped)} skipped")
+    with embed_catalogue(found, tracks, folder, named(engine, workers)) as vectors:
+        build_index(folder, tracks, vectors)
+        counts = f"{len(vectors.track_ids)} tracks in {len(vectors.segments)} segments"
+        say(f"{folder}: {counts}; {len(vectors.skipped)} skipped")
 
 
 @app.command()
