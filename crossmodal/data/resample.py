@@ -6,6 +6,7 @@ what they read.
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ class Resampling(Work):
                         clipped += int(np.count_nonzero(scaled != whole))
                         file.write(whole.astype(np.int16))
             except soundfile.LibsndfileError as error:  # reading raises others: this is the disk, no fault of the track
-                raise OSError(f"{out}: {error}") from error
+                raise OSError(errno.EIO, f"{out}: {error} Is the disk full?") from error
         return clipped
 
 
