@@ -11,16 +11,15 @@ The data block of an experiment as Schindler's for ISMIR 2020: trained on tracks
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
-from crossmodal.data import msd, partition, ragged, rows
+from crossmodal.data import msd, partition, ragged, rows, tagging
 from crossmodal.data.checks import among
 from crossmodal.data.manifest import COLUMNS, Manifest
 from crossmodal.data.pytables import read_frame
@@ -93,13 +92,13 @@ class MsdAmg(Source):
         """
         tally = Tally()
         labels = self._labels(tally)
-        lists = {name: _lists(labels[name]) for name in TAGSETS if name in labels}
+        lists = {name: tagging.lists(labels[name], ",|") for name in TAGSETS if name in labels}
         if self.without_genre == "skip" and "genres" in lists:
             has = np.array([bool(cell) for cell in lists["genres"]], dtype=bool)
             tally.step("tracks with a genre", len(labels), _lost(labels.index[~has], self.audio, "has no genre"))
             labels, lists = labels[has], {name: cells[has] for name, cells in lists.items()}
         ids = labels.index.to_series().reset_index(drop=True)
-        tags, annotated = zip(*(_tags(ids, name, cells) for name, cells in lists.items()), strict=True)
+        tags, annotated = zip(*(tagging.tables(ids, name, cells) for name, cells in lists.items()), strict=True)
         reviews = self._reviews(tally, ids)
         tracks = self._tracks(labels, ids, reviews)
         made = Manifest.build(tracks, reviews, pd.concat(tags), pd.concat(annotated), root=self.root)
@@ -196,40 +195,6 @@ class MsdAmg(Source):
         out = partition.left_out(made, "review")
         tally.step("tracks in the split 'review'", len(made), out)
         return add_split(made, "review", partition.split_by_text(made, "review", self.valid, salt=self.salt))
-
-
-def _lists(cells: pd.Series) -> np.ndarray:
-    """Each cell as a list of tags, as None where there is none; csv files have lists written out, or just commas."""
-    written = {cell: rows.items(cell, ",|") for cell in {cell for cell in cells if isinstance(cell, str)}}
-    made = np.empty(len(cells), dtype="object")
-    made[:] = [cell if type(cell) is list else written.get(cell) if type(cell) is str else None for cell in cells]
-    return made
-
-
-def _tags(ids: pd.Series[str], tagset: str, lists: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tags of a tagset, a row each, and the tracks that it annotates: those that have a list."""
-    known = np.array([cell is not None for cell in lists], dtype=bool)
-    counts = np.array([len(cell) if cell is not None else 0 for cell in lists], dtype=np.int64)
-    words = pd.Series(list(_flat(lists)), dtype="object")
-    codes, found = pd.factorize(words, use_na_sentinel=False)  # a million tracks have a thousand tags
-    names = pd.Series(found, dtype="object").map(_clean).astype("str")
-    tracks = np.repeat(np.arange(len(ids)), counts)
-    codes, clean = names.factorize()[0][codes], names.drop_duplicates()
-    first = np.sort(np.unique(tracks * max(len(clean), 1) + codes, return_index=True)[1])
-    table = pd.DataFrame(
-        {"track_id": ids.to_numpy()[tracks[first]], "tag": clean.to_numpy()[codes[first]]}, dtype="str"
-    )
-    table.insert(1, "tagset", tagset)
-    return table[table["tag"] != ""], pd.DataFrame({"track_id": ids[known], "tagset": tagset})
-
-
-def _flat(lists: np.ndarray) -> Iterator[Any]:
-    return chain.from_iterable(cell for cell in lists if cell is not None)
-
-
-def _clean(tag: Any) -> str:
-    """A tag without the brackets and quotes that are left of lists that were edited by hand."""
-    return rows.word(tag).strip(' []"').strip()
 
 
 def _text_ids(words: pd.DataFrame) -> pd.Series[str]:

@@ -6,12 +6,10 @@ import sqlite3
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from crossmodal.data import pytables
-from crossmodal.datasets import msd_amg as module
 from crossmodal.datasets.msd_amg import MsdAmg
 from crossmodal.errors import InputError
 
@@ -177,23 +175,6 @@ def test_a_review_table_that_is_named_must_be_there(tmp_path):
     (tmp_path / "msd_amglabels_all.csv").write_bytes(CSV.encode())
     with pytest.raises(InputError, match=r"msd_amg finds no mine\.csv"):
         MsdAmg(str(tmp_path), reviews="mine.csv").read()
-
-
-def test_tags_are_those_of_a_plain_loop():
-    rng = np.random.default_rng(0)
-    words = ["a", " a", "b", "", "c "]
-    cells = [
-        None if rng.random() < 0.2 else [words[i] for i in rng.integers(0, 5, rng.integers(0, 6))] for _ in range(200)
-    ]
-    ids = pd.Series([f"t{n}" for n in range(200)], dtype="str")
-    lists = np.empty(200, dtype="object")
-    lists[:] = cells
-    found, annotated = module._tags(ids, "x", lists)
-    wanted = [
-        (f"t{n}", tag) for n, cell in enumerate(cells) for tag in dict.fromkeys(w.strip() for w in cell or []) if tag
-    ]
-    assert list(zip(found["track_id"], found["tag"], strict=True)) == wanted
-    assert annotated["track_id"].tolist() == [f"t{n}" for n, cell in enumerate(cells) if cell is not None]
 
 
 def test_no_pickle_of_the_h5_is_run(root, monkeypatch):
