@@ -12,6 +12,7 @@ from crossmodal.errors import InputError
 from crossmodal.files import Skipped
 
 DELIMITERS = (",", ";", "\t")
+LONGEST = 2**24  # characters of a cell; Python's own limit, 2**17, is less than some biographies have
 
 
 def read(
@@ -35,10 +36,13 @@ def read(
     if delimiter is None:
         delimiter = max(DELIMITERS, key=(text or [""])[0].count)
     reader = csv.reader((f"{line}\n" for line in text), delimiter=delimiter, strict=True)
+    limit = csv.field_size_limit(LONGEST)
     try:
         found = [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
         raise InputError(f"{path} line {reader.line_num}: {error}") from error
+    finally:
+        csv.field_size_limit(limit)
     names = [".".join(filter(None, cells)) for cells in zip(*(row for _, row in found[:headers]), strict=False)]
     if not names:
         raise InputError(f"{path} is empty; its first line names the columns")
