@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import shutil
@@ -21,6 +22,7 @@ from crossmodal.search import SearchIndex
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = typer.main.get_command(cli.app).commands
+DATA = COMMANDS["data"].commands
 
 
 def snippets(language: str) -> list[str]:
@@ -73,8 +75,13 @@ def test_the_experiment_for_a_folder_alone_reads_it(experiments):
 
 def parsed(line: list[str]) -> None:
     """Parse a line as its command would, running nothing; wrong options raise."""
-    command = COMMANDS[line[1]]
-    with command.make_context(line[1], line[2:], resilient_parsing=False):
+    if line[1] == "data":
+        name = line[2] if line[2] in DATA else "source"
+        assert name != "source" or line[2] in registry.names("datasets")
+        command, words = DATA[name], line[2:] if name == "source" else line[3:]
+    else:
+        command, words = COMMANDS[line[1]], line[2:]
+    with command.make_context(line[1], words, resilient_parsing=False):
         pass
 
 
@@ -90,19 +97,28 @@ def test_every_command_named_in_the_text_exists():
     assert named
     assert set(named) <= set(COMMANDS)
     options = set(re.findall(r"`(?:crossmodal )?(--[a-z-]+)`", TEXT))
-    known = {option for command in COMMANDS.values() for param in command.params for option in param.opts}
+    known = {o for command in [*COMMANDS.values(), *DATA.values()] for param in command.params for o in param.opts}
     assert options <= known | {"--version"}
 
 
 def test_the_data_commands_shown_work(experiments, monkeypatch):
     """With a shell's expansion of the home folder."""
-    shown = [line for line in shell_lines() if line[:2] == ["crossmodal", "data"]]
+    shown = [line for line in shell_lines() if line[:2] == ["crossmodal", "data"] and "~/Music" in line]
     assert shown
     monkeypatch.chdir(experiments)
     for line in shown:
         words = [value.replace("~", str(Path.home())) for value in line[1:]]
         assert cli.main(words) == 0
     assert list(experiments.glob("**/manifest.json"))
+
+
+def test_every_source_is_in_the_table():
+    assert set(re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", TEXT, re.MULTILINE)) <= {
+        ", ".join(f"`{name}`" for name in names)
+        for size in (1, 2)
+        for names in itertools.permutations(registry.names("datasets"), size)
+    }
+    assert all(f"`{name}`" in TEXT for name in registry.names("datasets"))
 
 
 def test_the_verbs_and_scripts_shown_exist():
