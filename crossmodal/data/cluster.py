@@ -6,8 +6,8 @@ import importlib.util
 import logging
 import os
 import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,9 +59,12 @@ class Ray:
         if not jobs:
             return
         workers = min(self.workers, len(jobs))
-        with _connected(self.address, workers):
-            for row in _rows(jobs, folder.resolve(), work, workers):
-                result = pickle.loads(row["result"])  # of our own actors
+        # the results are closed before Ray is ended: what still ran in one of their threads would start another
+        with (
+            _connected(self.address, workers),
+            closing(_results(jobs, folder.resolve(), work, workers)) as results,
+        ):
+            for result in results:
                 if isinstance(result, Exception):
                     raise result
                 yield result
@@ -92,8 +95,8 @@ def _connected(address: str | None, workers: int) -> Iterator[None]:
         ray.shutdown()
 
 
-def _rows(jobs: list[Job], folder: Path, work: Work, workers: int) -> Iterator[dict[str, bytes]]:
-    """A row for each job, streamed, its result pickled."""
+def _results(jobs: list[Job], folder: Path, work: Work, workers: int) -> Generator[Any]:
+    """The result of each job, streamed; or an exception."""
     import ray.data
     from ray.exceptions import RayError
 
@@ -105,12 +108,16 @@ def _rows(jobs: list[Job], folder: Path, work: Work, workers: int) -> Iterator[d
         pool = ray.data.ActorPoolStrategy(size=workers)
         arguments = {"compute": pool, "num_cpus": 1, "batch_size": None, "batch_format": "pyarrow"}
         results = dataset.map_batches(_Actor, fn_constructor_args=(folder, work), **arguments)
+        batches = iter(results.iter_batches(prefetch_batches=0, batch_size=None, batch_format="pyarrow"))
     try:
-        yield from results.iter_rows()
+        for batch in batches:
+            yield from map(pickle.loads, batch["result"].to_pylist())  # of our own actors
     except RayError as error:
         raise InputError(
             f"the Ray cluster failed: {str(error).splitlines()[0]}; what is done is in {folder}"
         ) from error
+    finally:
+        batches.close()
 
 
 class _Actor:
