@@ -95,7 +95,7 @@ def test_embed_index_and_features_by_a_manifest(ask: Answer, trained: Trained, t
     assert "8 tracks; 0 skipped" in ask("embed", trained.folder, tmp_path / "valid", "--out", tmp_path / "v.npz")
     with np.load(tmp_path / "v.npz") as saved:
         assert saved["vectors"].shape == (8, 16)
-    said = ask("index", trained.folder, tmp_path / "valid", "--out", tmp_path / "index")
+    said = ask("index", trained.folder, tmp_path / "valid", "--out", tmp_path / "index", "--workers", 1)
     assert said.endswith("8 tracks in 24 segments; 0 skipped\n")
     assert len(SearchIndex.open(tmp_path / "index")) == 8
     hits = json.loads(ask("search", trained.folder, "organ", "--index", tmp_path / "index", "--json"))
