@@ -179,6 +179,7 @@ class Source(Protocol):
 
     def fetch(self, manifest: Manifest) -> None:
         """Make the audio that is not there yet; by default there is nothing to make."""
+        return None  # noqa: RET501 (without it mypy takes the method for abstract)
 
     def manifest(self, limit: int | None = None, labels_only: bool = False) -> Manifest:
         """The data set's tracks, or the first ``limit`` of them; those without an audio file are skipped.

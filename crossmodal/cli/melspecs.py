@@ -52,7 +52,7 @@ def extract(
     log_level: LogLevel = "INFO",
 ) -> None:
     """Extract mel spectrograms in dB of the tracks of a file, into shards for scripts/melspecs_merge.py."""
-    start_log(log_level)
+    start_log(log, log_level)
     from crossmodal.audio.frontends import LogMel
     from crossmodal.data import engine as engines
     from crossmodal.data.extraction import Features
@@ -88,7 +88,7 @@ def merge(
     log_level: LogLevel = "INFO",
 ) -> None:
     """Merge the shards of the tracks of a file, in its order, into one feature store; a killed merge goes on."""
-    start_log(log_level)
+    start_log(log, log_level)
     from crossmodal.data import engine as engines
     from crossmodal.data.extraction import Features
     from crossmodal.data.merging import Lengths

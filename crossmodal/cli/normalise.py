@@ -27,7 +27,7 @@ def normalise(
     log_level: LogLevel = "INFO",
 ) -> None:
     """Bring feature stores to mean 0 and deviation 1 in every band and channel, by the training tracks alone."""
-    start_log(log_level)
+    start_log(log, log_level)
     from crossmodal.data.normalise import NAME, Normaliser
     from crossmodal.data.normalise import normalise as normalised
     from crossmodal.data.store import FeatureStore

@@ -26,7 +26,7 @@ def resample(
     log_level: LogLevel = "INFO",
 ) -> None:
     """Resample every audio file below a folder; what fails is in skipped.csv with its reason."""
-    start_log(log_level)
+    start_log(log, log_level)
     from crossmodal import registry
     from crossmodal.data import engine as engines
     from crossmodal.data.resample import FOLDER

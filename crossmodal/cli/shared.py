@@ -23,6 +23,7 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def start_log(level: str) -> None:
-    """Log to stderr, from ``level`` on."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s: %(message)s", datefmt="%Y-%m-%d %H:%M:%S", level=level)
+def start_log(log: logging.Logger, level: str) -> None:
+    """Write a log to stderr, from ``level`` on; what libraries say, from WARNING on."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s: %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    log.setLevel(level)

@@ -156,18 +156,22 @@ def _in_processes(jobs: list[Job], folder: Path, work: Work, workers: int) -> It
             pool.shutdown(cancel_futures=True)
 
 
-_writer: Writer | None = None  # of a worker process
+_writer: Writer | InputError  # of a worker process, or why it has none
 
 
 def _start(folder: Path, work: Work) -> None:
     global _writer
     torch.set_num_threads(1)
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    _writer = Writer(folder, work)
+    try:
+        _writer = Writer(folder, work)
+    except InputError as error:  # raised here, it would be told as a process that died
+        _writer = error
 
 
 def _chunk(jobs: list[Job]) -> list[Skipped | None]:
-    assert _writer is not None
+    if isinstance(_writer, InputError):
+        raise _writer
     return [_writer(job) for job in jobs]
 
 

@@ -41,7 +41,7 @@ def split_by_group(
 
 def group_keys(groups: pd.Series[str]) -> list[str]:
     """What is drawn, a key a track: that of its group, or its own where the group is empty."""
-    tracks, names = groups.index.astype("str"), groups.astype("str").fillna("")
+    tracks, names = groups.index.astype("str").tolist(), groups.astype("str").fillna("").tolist()
     return [f"group\0{name}" if name else f"track\0{track}" for track, name in zip(tracks, names, strict=True)]
 
 

@@ -29,7 +29,8 @@ from crossmodal.types import Source
 class Folder(Source):
     """Every audio file below ``root``; its id is its path, and the tagset "folder" holds its folder's name.
 
-    Hidden files and folders are left out; files that are no audio by their name are skipped.
+    Hidden files and folders are left out; files that are no audio by their name, or whose name is not UTF-8, are
+    skipped.
 
     Args:
         root: the folder.
@@ -61,12 +62,12 @@ class Folder(Source):
         if not self.root.is_dir():
             raise InputError(f"root {self.root} is not a folder")
         paths = _walk(self.root)
-        audio = [path for path in paths if path.name.lower().endswith(SUFFIXES)]
-        other = [path.as_posix() for path in paths if not path.name.lower().endswith(SUFFIXES)]
+        skipped = [Skipped(_shown(path), _shown(path), why) for path in paths if (why := _unfit(path))]
+        audio = [path for path in paths if not _unfit(path)]
         if not audio:
             raise InputError(f"{self.root} has no audio files; by their names those are {', '.join(SUFFIXES)}")
         tally = Tally()
-        tally.step("files", len(paths), [Skipped(path, path, "not audio by its name") for path in other])
+        tally.step("files", len(paths), skipped)
         ids = [path.as_posix() for path in audio]
         tracks = pd.DataFrame(
             {"track_id": ids, "path": ids, "title": [path.stem for path in audio], "source": "folder"}
@@ -78,6 +79,18 @@ class Folder(Source):
         made = Manifest.build(tracks, tags=folders, root=self.root, steps=tally.steps, skipped=tally.skipped)
         parts = split_by_group(tracks.set_index("track_id")["group"], self.fractions, self.salt)
         return add_split(made, "group", parts)
+
+
+def _unfit(path: Path) -> str:
+    """Why a file cannot be a track, by its name, or nothing."""
+    if _shown(path) != path.as_posix():
+        return "its name is not UTF-8"
+    return "" if path.name.lower().endswith(SUFFIXES) else "not audio by its name"
+
+
+def _shown(path: Path) -> str:
+    """The path as it can be written: bytes that are not UTF-8 become question marks."""
+    return path.as_posix().encode("utf-8", "replace").decode()
 
 
 def _walk(root: Path) -> list[Path]:

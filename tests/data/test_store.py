@@ -337,6 +337,19 @@ def test_an_error_nobody_thought_of_costs_one_track_and_is_told(manifest, tmp_pa
     assert store.skipped[0].reason == "ZeroDivisionError: a codec's own"
 
 
+class Impossible(Features):
+    def start(self):
+        raise InputError("its model is gone")
+
+
+def test_what_a_process_cannot_start_with_is_told(manifest, tmp_path):
+    with (
+        pytest.raises(InputError, match="its model is gone"),
+        engine.run(manifest, Impossible(FRONTEND.settings), tmp_path / "w", engine.Processes(2)),
+    ):
+        pass
+
+
 def die(*_: object) -> None:
     os._exit(9)
 

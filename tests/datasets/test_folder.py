@@ -32,6 +32,15 @@ def test_files_are_tracks_and_folders_are_tags(music):
     assert found.path("folk/c.OGG") == music / "folk" / "c.OGG"
 
 
+def test_a_name_that_is_not_utf_8_is_skipped(music):
+    name = b"caf\xe9.wav"
+    with open(bytes(music) + b"/" + name, "wb") as file:
+        file.write(b"x")
+    found = Folder(str(music)).manifest()
+    assert len(found) == 5
+    assert ("caf?.wav", "caf?.wav", "its name is not UTF-8") in found.skipped
+
+
 def test_the_split_keeps_folders_whole_where_they_are_the_groups(music):
     found = Folder(str(music), group="folder", fractions={"train": 0.5, "test": 0.5}).read()
     parts = found.splits.set_index("track_id")["part"]
