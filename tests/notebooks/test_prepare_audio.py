@@ -12,6 +12,7 @@ from nbclient.exceptions import CellExecutionError
 from crossmodal import config, registry
 from crossmodal.audio.decode import features_of
 from crossmodal.data.extraction import Features
+from crossmodal.data.ledger import Ledger
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.work import finished
 from crossmodal.files import read_json
@@ -23,10 +24,16 @@ pytestmark = pytest.mark.slow
 def test_prepare_audio_data(work):
     manifest = Manifest.load(work / "manifest")
     manifest.path("album-0003-2").write_bytes(b"RIFF")
+    manifest.path("album-0005-3").write_bytes(manifest.path("album-0001-1").read_bytes())
     notebook = read(NOTEBOOK)
     printed = run(notebook, {"work": str(work), "workers": 2, "track": "album-0002-1"})
     assert "sound: 47 tracks in" in printed
     assert "1 skipped" in printed
+    assert "1 files are corrupt: album-0003-2 (is not audio" in printed
+    assert "1 pairs of files are the same: album-0001-1 and album-0005-3" in printed
+    ledger = Ledger.load(work / "manifest.ledger")
+    assert dict(ledger.clusters) == {"album-0001-1": "album-0001-1", "album-0005-3": "album-0001-1"}
+    assert len(ledger.table) == 48
     shown = "".join(
         out["data"]["text/plain"] for cell in notebook.cells for out in cell.get("outputs", []) if "data" in out
     )
