@@ -13,6 +13,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of every process here, before they load
+
 import subprocess
 import sys
 import tempfile
@@ -24,7 +27,6 @@ import librosa
 import numpy as np
 import pandas as pd
 import torch
-from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -44,7 +46,7 @@ WORK = Features(LogMel(**SETTINGS).settings)
 
 def folder_of(path: Path) -> Manifest:
     """All audio below a folder, mixed, so that long files do not lie together."""
-    paths = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+    paths = sorted(str(p) for p in path.resolve().rglob("*") if p.suffix.lower() in SUFFIXES)
     mixed = [paths[n] for n in np.random.default_rng(0).permutation(len(paths))]
     return Manifest.build(pd.DataFrame({"track_id": mixed, "path": mixed}), root=path)
 
@@ -62,7 +64,7 @@ def theirs(manifest: Manifest, folder: Path, workers: int) -> float:
     folder.mkdir()
     jobs = [(path, folder / f"{number}.npy") for number, path in enumerate(manifest.paths())]
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawn, threadpool_limits, (1,)) as pool:
+    with ProcessPoolExecutor(workers, spawn) as pool:
         list(pool.map(by_librosa, jobs[: 4 * workers]))
         begun = time.perf_counter()
         list(pool.map(by_librosa, jobs, chunksize=8))

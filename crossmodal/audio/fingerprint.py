@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+VERSION = 1  # of the hashes: change it with any number below
 RATE = 8_000  # Hz, of the samples
 WINDOW, HOP = 512, 128  # samples, 64 and 16 ms
 LOWEST = 2  # the first bin that may be a peak: those below hold the offset and rumble

@@ -6,7 +6,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -17,12 +17,12 @@ from torchaudio.functional import melscale_fbanks
 
 from crossmodal.errors import InputError, listed
 
-FRAMES = 512  # of a file at a time: what a step makes is in the processor's cache at the next, in memory used before
+FRAMES = 256  # of a file at a time: what a step makes is in the cache at the next, in memory that malloc keeps
 GROUP = 16  # bands that are multiplied at once
 
 
 class _Bands(nn.Module):
-    """Neighbouring bands, and the stretch of bins outside of which all their filters are zero.
+    """Neighbouring bands: their filters, and the stretch of bins, ``low`` to ``high``, beyond which these are zero.
 
     Multiplying group by group does an eighth of the work of the whole matrix ``(bins, bands)``, almost all of it zero.
     """
@@ -34,10 +34,6 @@ class _Bands(nn.Module):
         bins = torch.nonzero(filters.sum(1)).flatten().tolist()
         self.low, self.high = bins[0], bins[-1] + 1
         self.register_buffer("filters", filters[self.low : self.high].contiguous(), persistent=False)
-
-    def forward(self, power: Tensor) -> Tensor:
-        """Power ``(frames, bins)`` to that of the bands, ``(frames, bands)``."""
-        return power[:, self.low : self.high] @ self.filters
 
 
 class LogMel(nn.Module):
@@ -169,7 +165,8 @@ class LogMel(nn.Module):
             spectrum = torch.fft.rfft(padded.unfold(-1, self.n_fft, self.hop) * self.window)
             squares = torch.view_as_real(spectrum).square_()
             power = (squares[..., 0] + squares[..., 1]).flatten(0, -2)  # one matrix: (frames of all, bins)
-            mel = torch.cat([group(power) for group in self.groups], dim=-1)
+            groups = cast("Iterable[_Bands]", self.groups)
+            mel = torch.cat([power[:, group.low : group.high] @ group.filters for group in groups], dim=-1)
             return self._decibels(mel).view(*squares.shape[:-2], self.bands)
 
     def _decibels(self, power: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from crossmodal.audio.decode import AudioError, AudioInfo, Channels, Floats, OpenAudio, opened
 from crossmodal.audio.frontends import LogMel
@@ -71,12 +72,13 @@ class Features(Work):
     def start(self) -> Worker:
         """The function that writes the frames of one track."""
         frontend, shape = LogMel(**self.frontend), self.shape
+        kind = torch.float16 if self.precision == 16 else torch.float32
 
         def extract(job: Job, write: Write) -> None:
             with opened(job.path) as audio:
                 agrees(job, audio.info)
                 for frames in self._lengthened(self._frames(audio, frontend), shape, frontend.silence):
-                    write(frames)
+                    write(torch.from_numpy(frames).to(kind).numpy())  # numpy's own rounding takes ten times as long
 
         return extract
 
