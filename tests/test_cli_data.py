@@ -78,7 +78,8 @@ def test_splits_are_added_and_cut_no_group(saved: Path, ask: Answer, fail: Answe
     assert "there is a split 'tags' already" in fail("data", "split", saved, "--name", "tags")
     assert "has no column 'band'" in fail("data", "split", saved, "--name", "x", "--by", "band")
     assert "give one of them" in fail("data", "split", saved, "--name", "x", "--tagset", "genre", "--text", "review")
-    assert "cuts" in fail("data", "split", saved, "--name", "x", "--by", "track_id")
+    said = ask("data", "split", saved, "--name", "tracks", "--by", "track_id")
+    assert "10 groups, none of them cut, the largest of 2 tracks" in said  # the artists, which are the groups here
     assert "there is no tagset 'mood'" in fail("data", "split", saved, "--name", "x", "--tagset", "mood")
     assert "fractions must be" in fail("data", "split", saved, "--name", "x", "--valid", 0.9, "--test", 0.9)
-    assert set(Manifest.load(saved).splits["name"]) == {"artists", "tags", "reviews"}
+    assert set(Manifest.load(saved).splits["name"]) == {"artists", "tags", "reviews", "tracks"}

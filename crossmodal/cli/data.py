@@ -161,16 +161,19 @@ def split(
     if left:
         say(f"{len(left)} tracks are in no part")
     say(splits(made)[-1])
+    sizes = groups[groups != ""].value_counts()
+    say(f"{len(sizes):,} groups, none of them cut, the largest of {sizes.max() if len(sizes) else 0:,} tracks")
     if checked is None:
         say("duplicates were not looked for, and may lie in different parts: `crossmodal data check` finds them")
 
 
 def grouped(manifest: Any, by: str, ledger: Path | None) -> Any:
-    """The column that is not cut, by track id; its groups united where a ledger found duplicates."""
+    """What is not cut, by track id: the values of a column, united with the groups and the duplicates they touch."""
     from crossmodal.data import partition, rows
 
     column = rows.column(manifest.tracks, by, Path("the manifest"))
-    groups = column.astype("str").set_axis(manifest.tracks["track_id"])
+    tracks = manifest.tracks.set_index("track_id")
+    groups = partition.joined(column.astype("str").set_axis(tracks.index), tracks["group"])
     if ledger is None:
         return groups
     from crossmodal.data.ledger import Ledger
@@ -191,7 +194,7 @@ def check(
     from crossmodal.data.manifest import Manifest
 
     folder = out or manifest.with_name(f"{manifest.name}.ledger")
-    ledger = checked(Manifest.load(manifest), folder.with_name(f"{folder.name}.partial"), named(engine, workers))
+    ledger = checked(Manifest.load(manifest), folder.with_name(f"{folder.name}.heard"), named(engine, workers))
     ledger.save(folder)
     problems = ledger.problems()
     for problem in problems:

@@ -24,7 +24,7 @@ def test_committed_without_outputs_and_in_one_form(path):
     assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
     assert all(re.fullmatch("[a-z][a-z-]*", cell.id) for cell in notebook.cells)  # named, not random
     assert code[0] is notebook.cells[parameters(notebook)]
-    assert not re.search(r"^\s*(def|class) ", "\n".join(c.source for c in code), re.MULTILINE)
+    assert not re.search(r"^\s*(def|class) |\blambda\b", "\n".join(c.source for c in code), re.MULTILINE)
     assert path.read_text(encoding="utf-8") == nbformat.writes(notebook) + "\n"
 
 

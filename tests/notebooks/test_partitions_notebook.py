@@ -10,6 +10,7 @@ import yaml
 from executing import ROOT, read, run
 
 from crossmodal import registry
+from crossmodal.data.ledger import Ledger
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.splits import split_hash
 from crossmodal.datasets.synthetic import Synthetic
@@ -27,11 +28,12 @@ def test_partitions_of_synthetic_tracks(tmp_path):
     manifest = Manifest.build(before.tracks, texts, before.tags, before.annotated, before.splits, before.root)
     manifest.save(tmp_path / "manifest")
     pairs = manifest.tracks["track_id"].iloc[[0, 5]]  # of two albums
-    pd.DataFrame({"track_id": pairs, "cluster": "twins"}).to_csv(tmp_path / "near.csv", index=False)
-    given = {"work": str(tmp_path), "tagset": "instrument"}
-    given |= {"clusters": str(tmp_path / "near.csv"), "valid": 0.2}
+    twins = {"track_a": pairs.iloc[:1], "track_b": pairs.iloc[1:].tolist(), "kind": "near", "splits": ""}
+    found = pd.DataFrame(twins | {"offset_s": 0.0, "similarity": 1.0})
+    Ledger(manifest.tracks[["track_id"]], found).save(tmp_path / "manifest.ledger")
+    given = {"work": str(tmp_path), "tagset": "instrument", "valid": 0.2}
     printed = run(read(NOTEBOOK), given)
-    assert "240 tracks, 1 clusters of near-duplicates" in printed
+    assert "240 tracks, 1 clusters of duplicates" in printed
     assert "no problems" in printed
     saved = Manifest.load(tmp_path / "manifest")
     assert saved.validate() == []
