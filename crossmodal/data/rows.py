@@ -36,12 +36,13 @@ def read(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"{path} is of no known kind; a table is {listed(SUFFIXES)}, each also .gz")
-    text = _text(path, encoding)
+    text = text_of(path, encoding)
     rows = _json_lines(path, text) if suffix in JSON_LINES else _delimited(path, text, DELIMITERS[suffix])
     return pd.DataFrame(list(rows), dtype="object")
 
 
-def _text(path: Path, encoding: str) -> str:
+def text_of(path: Path, encoding: str = "utf-8") -> str:
+    """A text file, gzipped or not, without its byte order mark; errors as `read`."""
     try:
         data = path.read_bytes()
         data = gzip.decompress(data) if path.suffix == ".gz" else data

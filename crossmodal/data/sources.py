@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from crossmodal.data import rows
 from crossmodal.errors import InputError, listed
 from crossmodal.files import Skipped
 from crossmodal.types import Source, Step
@@ -56,23 +55,13 @@ def missing(source: Source, what: str) -> InputError:
     return InputError(f"{name} finds no {what} in {source.root}; {where}layout: {source.layout}")
 
 
-def lines(path: Path, encoding: str = "utf-8-sig") -> list[str]:
-    """The lines of a text file, gzipped or not, without their ends; a BOM is no part of the first.
+def lines(path: Path, encoding: str = "utf-8") -> list[str]:
+    """The lines of a text file, gzipped or not, without their ends; a byte order mark is no part of the first.
 
     Raises:
         InputError: the file cannot be read, or a line is not in ``encoding``.
     """
-    try:
-        data = path.read_bytes()
-        data = gzip.decompress(data) if path.suffix == ".gz" else data
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path} line {line}: byte 0x{data[error.start]:02x} is not {encoding}") from error
-    found = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    found = rows.text_of(path, encoding).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return found[:-1] if found[-1] == "" else found
 
 
