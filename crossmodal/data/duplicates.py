@@ -1,9 +1,7 @@
 """Duplicates among tracks: exact by the hash of the file, near by fingerprint and then by the samples themselves.
 
 Two tracks are near-duplicates if their waveforms, aligned and whitened, correlate over at least half of the shorter
-one's sound. Fingerprints only propose: other takes of a note share landmarks, and even correlate above .95 as they
-are, since a few partials hold all the energy. Whitened, so that every band has the same say, they stay below .83,
-while the same recording by way of another codec, shift or gain stays above it: noise and weak partials tell.
+one's sound (`crossmodal.audio.alignment`). Fingerprints only propose: other takes of a note share landmarks, too.
 """
 
 from __future__ import annotations
@@ -11,40 +9,30 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.fft import next_fast_len
-from scipy.ndimage import uniform_filter1d
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
-from crossmodal.audio.decode import decode
+from crossmodal.audio.alignment import OVERLAP, compare
+from crossmodal.audio.decode import Floats, decode
 from crossmodal.audio.fingerprint import HOP, RATE, Fingerprint
+from crossmodal.errors import InputError
 
 COLUMNS = {"track_a": "str", "track_b": "str", "kind": "str", "offset_s": "float64", "similarity": "float64"}
-NEIGHBOURS = 16  # of a landmark with the same hash that it is compared with: the pairs grow as the tracks, not squared
+NEIGHBOURS = 4  # of a landmark, on either side, that it is compared with: pairs grow as the tracks, not squared
 VOTES = 5  # landmarks that must agree on an offset
 SHARES = (0.01, 0.03)  # and such a share of the shorter list: of the whole track, of the opening
 JITTER = 2  # frames that agreeing offsets may differ by
-BLOCK = 1 << 14  # tracks that are matched with all others at a time, to bound the memory
+BLOCK = 1 << 11  # tracks that are matched with all others at a time, to bound the memory
 FEW = 64  # candidates that are not worth starting processes for
 
-SIMILAR = 0.84  # whitened correlation: other takes of a note reach .83, ordinary mp3 and ogg stay above .87
-OVERLAP = 0.5  # of the shorter one's sound
-SHORTEST = RATE // 20  # samples: less sound in common proves nothing
-STRETCH, STRETCHES = 4 * RATE, 12  # samples that are compared at once, and how often, spread over the overlap
-SEARCH, DRIFT = 1024, 16  # samples by which the offset of the landmarks, and then that of a stretch, may be off
-BAND_HZ = 150  # over which a spectrum is smoothed to whiten it
-WHITE_FLOOR = 1e-4  # of the strongest band's power; what lies below is not amplified further
-QUIETEST = 1e-3  # of the peak: where a track falls below it for good, its sound has ended
-UPSAMPLED = 8  # steps of a sample in which two tracks are aligned
-
-Floats = NDArray[np.float32]
 Pairs = pd.DataFrame
 """track_a, track_b, kind ("exact" or "near"), offset_s (b begins so many seconds after a) and similarity, up to 1."""
 
@@ -71,8 +59,8 @@ def exact_duplicates(sha256: pd.Series[str]) -> Pairs:
 def near_duplicates(fingerprints: Mapping[str, Fingerprint], paths: Mapping[str, str], workers: int = 1) -> Pairs:
     """Pairs of tracks with the same sound over half of the shorter one or more, in the order of the tracks.
 
-    A landmark is compared with the next 16 tracks that have it, so of very many copies of one track not all pairs are
-    found, but enough to make them one of `clusters`.
+    A landmark is compared with the 8 most like it in its surroundings, so of very many copies of one track not all
+    pairs are found, but enough to make them one of `clusters`.
 
     Args:
         fingerprints: by track id.
@@ -81,6 +69,7 @@ def near_duplicates(fingerprints: Mapping[str, Fingerprint], paths: Mapping[str,
 
     Raises:
         AudioError: a file cannot be decoded.
+        InputError: a worker process died.
     """
     found = candidates(fingerprints, paths)
     rows = [
@@ -122,54 +111,81 @@ def candidates(fingerprints: Mapping[str, Fingerprint], paths: Mapping[str, str]
     Landmarks of the whole track vote, and those of its opening: each may propose an offset of its own.
     """
     ids = list(fingerprints)
-    columns = _columns(list(fingerprints.values()))
     found: set[tuple[int, int, int]] = set()
     for kind, share in enumerate(SHARES):
-        hashes, frames, tracks = (column[columns[0] % 2 == kind] for column in columns)
-        counts = np.bincount(tracks, minlength=len(ids))
+        landmarks = _landmarks(list(fingerprints.values()), kind)
+        counts = np.bincount(landmarks.tracks, minlength=len(ids))
+        orders = [_Order(landmarks.hashes, shift) for shift in (-1, 1)]
         for start in range(0, len(ids), BLOCK):
-            rows = np.flatnonzero((tracks >= start) & (tracks < start + BLOCK))
-            a, b, delta, votes = _voted(*_matches(hashes, frames, tracks - start, rows))
-            a, b = a + start, b + start
+            low, high = np.searchsorted(landmarks.tracks, (start, start + BLOCK))
+            a, b, delta, votes = _voted(*_matches(landmarks, orders, np.arange(low, high)), start)
             enough = votes >= np.maximum(VOTES, share * np.minimum(counts[a], counts[b]))
             found |= set(zip(a[enough].tolist(), b[enough].tolist(), delta[enough].tolist(), strict=True))
     return [Candidate(ids[a], ids[b], paths[ids[a]], paths[ids[b]], delta * HOP) for a, b, delta in sorted(found)]
 
 
-def _columns(fingerprints: list[Fingerprint]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """All landmarks as hash, frame and number of the track, sorted by hash and track; repeats in a track left out."""
+class _Landmarks(NamedTuple):
+    """Landmarks of all tracks, by track and then frame; of a hash that a track repeats only the first."""
+
+    hashes: NDArray[np.uint32]
+    frames: NDArray[np.uint32]
+    tracks: NDArray[np.int32]
+
+
+def _landmarks(fingerprints: list[Fingerprint], kind: int) -> _Landmarks:
     tracks = np.repeat(np.arange(len(fingerprints), dtype=np.int32), [len(one.hashes) for one in fingerprints])
     hashes = np.concatenate([np.zeros(0, np.uint32), *(one.hashes for one in fingerprints)])
     frames = np.concatenate([np.zeros(0, np.uint32), *(one.frames for one in fingerprints)])
-    order = np.argsort(hashes, kind="stable")  # stable, hence by track and frame within a hash
-    hashes, frames, tracks = hashes[order], frames[order], tracks[order]
-    first = np.ones(len(hashes), bool)
-    first[1:] = (hashes[1:] != hashes[:-1]) | (tracks[1:] != tracks[:-1])
-    return hashes[first], frames[first].astype(np.int64), tracks[first]
+    here = np.flatnonzero(hashes % 2 == kind)
+    keys = (tracks[here].astype(np.uint64) << np.uint64(32)) | hashes[here]
+    first = here[np.sort(np.unique(keys, return_index=True)[1])]
+    return _Landmarks(hashes[first], frames[first], tracks[first])
+
+
+class _Order:
+    """Landmarks in the order of their hash, and for the same hash in that of the landmark after it, or before it.
+
+    Common hashes are in very many tracks. Those of the same sound lie beside each other all the same, since the next
+    landmark is most often the same as well.
+    """
+
+    def __init__(self, hashes: NDArray[np.uint32], shift: int) -> None:
+        self.order = np.lexsort((np.roll(hashes, shift), hashes))
+        self.rank = np.empty_like(self.order)
+        self.rank[self.order] = np.arange(len(hashes))
+
+    def beside(self, rows: NDArray[np.int64], step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Those of ``rows`` that have a landmark so many steps on, or back, and that landmark's row."""
+        place = self.rank[rows] + step
+        inside = (place >= 0) & (place < len(self.order))
+        return rows[inside], self.order[place[inside]]
 
 
 def _matches(
-    hashes: NDArray[Any], frames: NDArray[Any], tracks: NDArray[Any], rows: NDArray[Any]
+    landmarks: _Landmarks, orders: list[_Order], rows: NDArray[np.int64]
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Tracks a and b of every two landmarks of one hash, and the difference of their frames; a's are from ``rows``."""
-    here, there = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for step in range(1, NEIGHBOURS + 1):
-        rows = rows[rows + step < len(hashes)]
-        rows = rows[hashes[rows] == hashes[rows + step]]
-        here.append(rows)
-        there.append(rows + step)
-    one, other = np.concatenate(here), np.concatenate(there)
-    return tracks[one], tracks[other], frames[one] - frames[other]
+    """Tracks a and b, b after a, of every two near landmarks of one hash, and how far apart their frames are."""
+    found = [np.zeros(0, np.int64)]
+    count = len(landmarks.hashes)
+    for order in orders:
+        for step in (*range(-NEIGHBOURS, 0), *range(1, NEIGHBOURS + 1)):
+            here, there = order.beside(rows, step)
+            same = landmarks.hashes[here] == landmarks.hashes[there]
+            same &= landmarks.tracks[here] < landmarks.tracks[there]
+            found.append(here[same] * count + there[same])
+    here, there = np.divmod(np.unique(np.concatenate(found)), max(count, 1))  # what both orders find votes once
+    delta = landmarks.frames[here].astype(np.int64) - landmarks.frames[there]
+    return landmarks.tracks[here], landmarks.tracks[there], delta
 
 
 def _voted(
-    a: NDArray[Any], b: NDArray[Any], delta: NDArray[Any]
+    a: NDArray[Any], b: NDArray[Any], delta: NDArray[Any], start: int
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Every pair of tracks once, with the offset most landmarks agree on, to within the jitter, and how many do."""
     if len(a) == 0:
         return a, b, delta, delta
     # one number of 63 bits sorts fastest: track a of the block, track b, and the frames, up to 9 hours either way
-    keys = np.sort((a.astype(np.int64) << 48) | (b.astype(np.int64) << 22) | (delta + (1 << 21)))
+    keys = np.sort(((a - start).astype(np.int64) << 48) | (b.astype(np.int64) << 22) | (delta + (1 << 21)))
     votes = np.searchsorted(keys, keys + JITTER, "right") - np.arange(len(keys))
     pairs = keys >> 22
     starts = np.flatnonzero(np.diff(pairs, prepend=-1))
@@ -177,7 +193,8 @@ def _voted(
     tops = np.flatnonzero(votes == most)
     best = tops[np.unique(pairs[tops], return_index=True)[1]]
     middle = keys[best + votes[best] // 2]
-    return pairs[best] >> 26, pairs[best] & (1 << 26) - 1, (middle & (1 << 22) - 1) - (1 << 21), votes[best]
+    first, second = (pairs[best] >> 26) + start, pairs[best] & (1 << 26) - 1
+    return first, second, (middle & (1 << 22) - 1) - (1 << 21), votes[best]
 
 
 # --- verification: the samples
@@ -192,9 +209,15 @@ def _verified(found: list[Candidate], workers: int) -> Iterator[tuple[float, flo
                 progress.update()
             return
         with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-            for result in pool.map(verify, found, chunksize=16):
-                yield result
-                progress.update()
+            try:
+                for result in pool.map(verify, found, chunksize=16):
+                    yield result
+                    progress.update()
+            except BrokenProcessPool as error:
+                raise InputError(
+                    "a worker process died while duplicates were verified, most often for want of memory; run it again,"
+                    f" with fewer workers than {workers}"
+                ) from error
 
 
 @lru_cache(maxsize=8)  # candidates come in the order of their first track
@@ -206,63 +229,3 @@ def _samples(path: str) -> Floats:
 def verify(one: Candidate) -> tuple[float, float, float]:
     """Where b begins in a (s), their similarity there, and the share of the shorter one's sound that is the same."""
     return compare(_samples(one.path_a), _samples(one.path_b), one.shift)
-
-
-def compare(a: Floats, b: Floats, shift: int) -> tuple[float, float, float]:
-    """As `verify`, of samples at 8 kHz whose offset is known to within 128 ms.
-
-    Similarity is the median, over stretches of 4 s, of the whitened correlation at the best alignment.
-    """
-    (start_a, stop_a), (start_b, stop_b) = _sound(a), _sound(b)
-    shorter = min(stop_a - start_a, stop_b - start_b)
-    for margin in (SEARCH, 0):  # first the offset, then the comparison
-        start, stop = max(start_a, start_b + shift), min(stop_a, stop_b + shift)
-        if stop - start < max(SHORTEST, OVERLAP * shorter - margin):
-            return shift / RATE, 0.0, 0.0
-        x, y = a[start:stop], b[start - shift : stop - shift]
-        if margin:
-            loudest = max(_stretches(stop - start), key=lambda part: float(np.square(x[part]).sum()))
-            shift += round(whitened_correlation(x[loudest], y[loudest], margin)[1])
-    parts = [part for part in _stretches(stop - start) if _loud(x[part], a) or _loud(y[part], b)]
-    values = np.array([whitened_correlation(x[part], y[part], DRIFT)[0] for part in parts] or [0.0])
-    share = float(np.mean(values >= SIMILAR)) * (stop - start) / shorter
-    return shift / RATE, float(np.median(values)), share
-
-
-def _sound(x: Floats) -> tuple[int, int]:
-    """Where the sound of samples starts and stops."""
-    loud = np.flatnonzero(np.abs(x) > QUIETEST * np.abs(x).max())
-    return int(loud[0]), int(loud[-1]) + 1
-
-
-def _loud(part: Floats, whole: Floats) -> bool:
-    return bool(np.abs(part).max() > QUIETEST * np.abs(whole).max())
-
-
-def _stretches(samples: int) -> list[slice]:
-    """Up to 12 stretches of up to 4 s, spread evenly."""
-    count = min(STRETCHES, max(1, samples // STRETCH))
-    length = samples if count == 1 and samples < 2 * STRETCH else STRETCH
-    return [slice(start, start + length) for start in np.linspace(0, samples - length, count).astype(int)]
-
-
-def whitened_correlation(x: Floats, y: Floats, search: int) -> tuple[float, float]:
-    """The highest normalised correlation of ``x`` and ``y (n,)``, each whitened, and the lag (samples) where it is.
-
-    The lag is found to an eighth of a sample, up to ``search`` samples either way; y(t - lag) is like x(t).
-    """
-    length = next_fast_len(len(x) + 2 * search, real=True)
-    white = [_white(np.fft.rfft(samples, length), length) for samples in (x, y)]
-    cross = white[0] * white[1].conj()
-    correlation = np.fft.irfft(cross, length * UPSAMPLED) * UPSAMPLED
-    near = np.arange(-search * UPSAMPLED, search * UPSAMPLED + 1)
-    best = int(near[np.argmax(correlation[near])])
-    powers = [np.square(np.fft.irfft(spectrum, length)).sum() for spectrum in white]
-    return float(correlation[best] / np.sqrt(powers[0] * powers[1] + 1e-30)), best / UPSAMPLED
-
-
-def _white(spectrum: NDArray[np.complexfloating], length: int) -> NDArray[np.complexfloating]:
-    power = np.square(np.abs(spectrum))
-    smooth = uniform_filter1d(power, max(3, int(BAND_HZ * length / RATE)), mode="nearest")
-    white: NDArray[np.complexfloating] = spectrum / np.sqrt(smooth + WHITE_FLOOR * smooth.max() + 1e-30)
-    return white

@@ -8,11 +8,11 @@ import pytest
 import soundfile
 from sounds import music, note
 
+from crossmodal.audio.alignment import SIMILAR
 from crossmodal.audio.decode import decode
 from crossmodal.audio.fingerprint import RATE, Fingerprint, fingerprint
 from crossmodal.data import duplicates
-from crossmodal.data.duplicates import across, clusters, compare, exact_duplicates, near_duplicates
-from crossmodal.data.duplicates import whitened_correlation as correlation
+from crossmodal.data.duplicates import across, clusters, exact_duplicates, near_duplicates
 
 NATIVE = 22_050
 
@@ -68,7 +68,7 @@ def test_planted_duplicates_are_found_and_nothing_else(tmp_path):
     offsets = pairs.set_index(["track_a", "track_b"])["offset_s"]
     assert offsets["other.wav", "cut.wav"] == pytest.approx(shift / NATIVE, abs=2e-3)
     assert offsets["hit.wav", "hit.ogg"] == pytest.approx(-shift / NATIVE, abs=2e-3)
-    assert pairs["similarity"].between(duplicates.SIMILAR, 1.0001).all()
+    assert pairs["similarity"].between(SIMILAR, 1.0001).all()
 
 
 def test_processes_find_the_same(tmp_path, monkeypatch):
@@ -87,32 +87,13 @@ def test_half_of_the_shorter_one_must_be_in_common(tmp_path, share, found):
     assert (len(pairs) == 1) == found
 
 
-def test_a_shared_stretch_between_other_music_is_no_duplicate():
-    one, other, common = music(20, 1), music(20, 2), music(5, 3)
-    a, b = np.concatenate([one, common]), np.concatenate([common, other])
-    assert compare(a, b, 20 * RATE)[2] < 0.5
-    a[5 * RATE : 10 * RATE], b = common, np.concatenate([other[: 5 * RATE], common, other])
-    assert compare(a, b, 0)[2] < 0.5
-
-
-def test_ends_of_silence_do_not_count():
-    tune = music(2, 1)
-    assert compare(tune, np.pad(tune, (RATE, 9 * RATE)), -RATE)[2] == pytest.approx(1, abs=0.02)
-
-
-def test_a_click_proves_nothing():
-    click = np.zeros(RATE, np.float32)
-    click[100] = 1
-    assert compare(click, click, 0)[2] == 0
-
-
 def test_many_copies_are_one_cluster_by_few_pairs(monkeypatch):
     one = fingerprint(music(3, 1))
     ids = [f"t{i}" for i in range(100)]
     monkeypatch.setattr(duplicates, "compare", lambda a, b, shift: (0.0, 1.0, 1.0))
     monkeypatch.setattr(duplicates, "_samples", lambda path: None)
     pairs = near_duplicates(dict.fromkeys(ids, one), {name: name for name in ids})
-    assert len(pairs) <= 100 * duplicates.NEIGHBOURS
+    assert len(pairs) < 100 * 99 / 2
     assert clusters(pairs, pd.Index(ids)).nunique() == 1
 
 
@@ -124,6 +105,7 @@ def test_votes_by_a_plain_loop(monkeypatch):
         prints[f"t{i}"] = Fingerprint(2 * rng.integers(0, 30, 40).astype(np.uint32), frames)
     monkeypatch.setattr(duplicates, "VOTES", 4)
     monkeypatch.setattr(duplicates, "BLOCK", 5)
+    monkeypatch.setattr(duplicates, "NEIGHBOURS", 12)  # as many as there are tracks
     found = duplicates.candidates(prints, dict.fromkeys(prints, ""))
     expected = {}
     ids = list(prints)
@@ -138,32 +120,6 @@ def test_votes_by_a_plain_loop(monkeypatch):
     for one in found:
         lows = expected[one.track_a, one.track_b]
         assert any(low <= one.shift // 128 <= low + duplicates.JITTER for low in lows)
-
-
-# --- correlation
-
-
-def test_the_correlation_finds_a_fraction_of_a_sample():
-    x = np.random.default_rng(0).standard_normal(4_000)
-    spectrum = np.fft.rfft(x) * np.exp(-2j * np.pi * np.fft.rfftfreq(len(x)) * 3.5)
-    value, lag = correlation(x, np.fft.irfft(spectrum, len(x)), 16)
-    assert lag == -3.5
-    assert value > 0.99
-
-
-def test_the_correlation_of_a_sound_with_itself_is_one_and_with_noise_near_none():
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal(4_000)
-    assert correlation(x, 0.01 * x, 16) == (pytest.approx(1, abs=1e-3), 0)
-    assert correlation(x, rng.standard_normal(4_000), 16)[0] < 0.1
-
-
-def test_a_loud_partial_in_common_is_not_enough():
-    rng = np.random.default_rng(0)
-    tone = 15 * np.sin(np.arange(4_000) / 3)
-    x, y = (tone + rng.standard_normal(4_000) for _ in range(2))
-    assert np.corrcoef(x, y)[0, 1] > 0.99
-    assert correlation(x, y, 16)[0] < 0.5
 
 
 # --- clusters and splits
