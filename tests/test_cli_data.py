@@ -9,6 +9,7 @@ import pytest
 import soundfile
 from tiny import Answer
 
+from crossmodal.cli import main
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.splits import split_hash
 
@@ -83,3 +84,20 @@ def test_splits_are_added_and_cut_no_group(saved: Path, ask: Answer, fail: Answe
     assert "there is no tagset 'mood'" in fail("data", "split", saved, "--name", "x", "--tagset", "mood")
     assert "fractions must be" in fail("data", "split", saved, "--name", "x", "--valid", 0.9, "--test", 0.9)
     assert set(Manifest.load(saved).splits["name"]) == {"artists", "tags", "reviews", "tracks"}
+
+
+def test_check_tells_what_it_heard_and_a_split_after_it_keeps_duplicates_together(
+    saved: Path, ask: Answer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = saved.parent
+    for copy in ("02", "11", "19"):  # of three artists, all the same as the first track
+        (root / f"{copy}.wav").write_bytes((root / "00.wav").read_bytes())
+    soundfile.write(root / "05.wav", np.zeros(RATE), RATE)
+    assert main(["data", "check", str(saved), "--workers", "1"]) == 2
+    said = capsys.readouterr().out
+    assert "1 files are silent: t05" in said
+    assert "3 pairs of files are the same: t00 and t02, t00 and t11, t00 and t19" in said
+    assert "ledger.parquet, duplicates.csv; 19 tracks, 2 kinds of problems" in said
+    ask("data", "split", saved, "--name", "whole", "--by", "artist", "--valid", 0.3, "--test", 0.3)
+    parts = Manifest.load(saved).splits.set_index("track_id")["part"]
+    assert parts[["t00", "t02", "t11", "t19"]].nunique() == 1

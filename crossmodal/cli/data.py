@@ -197,8 +197,8 @@ def check(
     ledger = checked(Manifest.load(manifest), folder.with_name(f"{folder.name}.heard"), named(engine, workers))
     ledger.save(folder)
     problems = ledger.problems()
-    for problem in problems:
-        say(problem)
+    for line in [*problems, *ledger.terms()]:
+        say(line)
     say(f"{folder}: ledger.parquet, duplicates.csv; {len(ledger.table):,} tracks, {len(problems)} kinds of problems")
     if problems:
         raise typer.Exit(2)

@@ -59,7 +59,11 @@ class Ledger:
     def problems(self) -> list[str]:
         """A line a kind of problem, each with how many tracks or pairs have it and the first of them."""
         kinds = [line for kind, says in UNUSABLE.items() for line in self._unusable(kind, says)]
-        return [*kinds, *self._mislabelled(), *self._duplicated(), *licences.summary(self.table["licence"])]
+        return [*kinds, *self._mislabelled(), *self._duplicated()]
+
+    def terms(self) -> list[str]:
+        """What the licences ask of a model trained on the tracks, a line for each demand, and how many are unknown."""
+        return licences.summary(self.table["licence"])
 
     def _unusable(self, kind: str, says: str) -> list[str]:
         rows = self.table[self.table["kind"] == kind]

@@ -150,7 +150,7 @@ class Results:
         ends = {entry.shard: entry.start + entry.rows for entry in sorted(self.tracks.values(), key=lambda e: e.start)}
         work = self.work
         return {
-            name: np.memmap(self.folder / name, work.dtype, "r", shape=(end, *work.shape))
+            name: np.asarray(np.memmap(self.folder / name, work.dtype, "r", shape=(end, *work.shape)))
             for name, end in ends.items()
             if end
         }

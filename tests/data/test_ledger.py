@@ -126,6 +126,8 @@ def test_problems_are_told_by_kind(ledger):
         "1 pairs of files are the same: tune_wav and copy_wav",
         "1 pairs of files sound the same: tune_wav and tune_ogg",
         "1 duplicates lie in different parts of split 'mine': tune_wav and tune_ogg",
+    ]
+    assert ledger.terms() == [
         "1 of 13 tracks forbid commercial use of a model: CC BY-NC 4.0 1",
         "1 of 13 tracks do not say in known words if they allow it: no licence 1",
     ]
