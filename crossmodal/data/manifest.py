@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
+from tqdm import tqdm
 
 from crossmodal import files
 from crossmodal.audio import SUFFIXES
@@ -167,7 +168,8 @@ class Manifest:
     def with_audio(self) -> Manifest:
         """The tracks whose audio file is there; the others become skipped, in one more step."""
         rows = zip(self.tracks["track_id"], self.tracks["path"], self.paths(), strict=True)
-        absent = [Skipped(track, path, why) for track, path, whole in rows if (why := _absent(whole))]
+        seen = tqdm(rows, "audio files", len(self), unit="file", disable=None, leave=False)
+        absent = [Skipped(track, path, why) for track, path, whole in seen if (why := _absent(whole))]
         kept = self.select(set(self.tracks["track_id"]) - {skipped.id for skipped in absent}) if absent else self
         step = Step("audio files", len(self), len(kept))
         return replace(kept, skipped=(*self.skipped, *absent), steps=(*self.steps, step))
