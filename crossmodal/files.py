@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from crossmodal.errors import InputError
+from crossmodal.errors import InputError, listed
 
 
 @contextmanager
@@ -20,16 +20,18 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
     On any error the temporary file or folder is removed and ``path`` is as it was. A full disk becomes an
     `InputError` that names the file. A file is replaced in one step; a folder in two, between which a kill leaves the
-    old one under another name, from where `recover` brings it back.
+    old one under another name, from where `recover` brings it back. A folder with anything in it that the new one has
+    not, someone's music for instance, is not replaced, which is an `InputError` too.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = Path(path).absolute()
+    make_folder(path.parent)
     recover(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     remove(temporary)
     try:
         yield temporary
         if path.is_dir():
+            _only_ours(path, temporary)
             os.replace(path, _aside(path))
         os.replace(temporary, path)
         remove(_aside(path))
@@ -39,6 +41,20 @@ def atomic(path: str | Path) -> Iterator[Path]:
     except BaseException:
         remove(temporary)
         raise
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those it lies in; `InputError` if one of them is a file, or may not be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"the folder {path} cannot be made: {error.strerror}") from error
+
+
+def _only_ours(path: Path, new: Path) -> None:
+    ours = {entry.name for entry in new.iterdir()} if new.is_dir() else set()
+    if others := sorted({entry.name for entry in path.iterdir()} - ours):
+        raise InputError(f"{path} holds {listed(others, 3)}, which would be lost; give the name of a new folder")
 
 
 def recover(path: Path) -> None:

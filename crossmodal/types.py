@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+from crossmodal.errors import InputError
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -185,8 +187,14 @@ class Source(Protocol):
         """The data set's tracks, or the first ``limit`` of them; those without an audio file are skipped.
 
         With ``labels_only`` no audio is needed, and none looked at.
+
+        Raises:
+            InputError: as `read`, or there is not one track.
         """
         found = self.read() if limit is None else self.read().head(limit)
+        if not len(found):
+            name, first = type(self).__module__.rpartition(".")[2], f": {found.skipped[0]}" if found.skipped else ""
+            raise InputError(f"{name} finds no track in {self.root}, {len(found.skipped)} rows were skipped{first}")
         if labels_only:
             return found
         self.fetch(found)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from tiny import Answer
 
 from crossmodal.cli import main
+from crossmodal.data.ledger import Ledger
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.splits import split_hash
 
@@ -101,3 +103,27 @@ def test_check_tells_what_it_heard_and_a_split_after_it_keeps_duplicates_togethe
     ask("data", "split", saved, "--name", "whole", "--by", "artist", "--valid", 0.3, "--test", 0.3)
     parts = Manifest.load(saved).splits.set_index("track_id")["part"]
     assert parts[["t00", "t02", "t11", "t19"]].nunique() == 1
+
+
+def test_a_ledger_of_other_tracks_is_not_leant_on(saved: Path, fail: Answer, tmp_path: Path) -> None:
+    tracks = Manifest.load(saved).tracks[["track_id"]]
+    pairs = pd.DataFrame(columns=["track_a", "track_b", "kind", "offset_s", "similarity", "splits"])
+    Ledger(tracks.head(5), pairs).save(saved.with_name("m.ledger"))
+    assert "14 of 19 tracks are not in" in fail("data", "split", saved, "--name", "x")
+
+
+def test_someones_music_is_never_replaced(saved: Path, tmp_path: Path) -> None:
+    song = tmp_path / "01.wav"
+    before = song.read_bytes()
+    assert main(["data", "folder", "--root", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert main(["data", "check", str(saved), "--out", str(tmp_path), "--workers", "1"]) == 2
+    assert song.read_bytes() == before
+
+
+def test_a_source_without_a_track_is_an_error(fail: Answer, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("track_id,path\n")
+    assert "has no rows" in fail("data", "table", "file=x.csv", "--root", tmp_path, "--out", tmp_path / "n")
+    for part in ("train", "valid", "test"):
+        (tmp_path / f"gtzan_{part}_filtered.txt").write_text("")
+    said = fail("data", "gtzan", "--root", tmp_path, "--labels-only", "--out", tmp_path / "n")
+    assert "gtzan finds no track in" in said

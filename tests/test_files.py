@@ -64,18 +64,30 @@ def test_a_full_disk_is_named_and_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    for name in ("first", "second"):
+    for text in ("first", "second"):
         with atomic(tmp_path / "folder") as temporary:
-            temporary.mkdir()
-            (temporary / name).touch()
-    assert names(tmp_path / "folder") == ["second"]
+            write_text(temporary / "file", text)
+    assert (tmp_path / "folder" / "file").read_text() == "second"
     assert names(tmp_path) == ["folder"]
+
+
+def test_a_folder_with_what_is_not_ours_is_never_replaced(tmp_path: Path) -> None:
+    write_text(tmp_path / "music" / "song.wav", "the only copy")
+    with pytest.raises(InputError, match=r"music holds song\.wav, which would be lost; give the name of a new folder"):
+        replaced(tmp_path / "music")
+    assert names(tmp_path) == ["music"]
+    assert names(tmp_path / "music") == ["song.wav"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"the folder .*file/inner cannot be made: Not a directory"):
+        write_text(tmp_path / "file" / "inner" / "x.txt", "")
 
 
 def replaced(folder: Path) -> None:
     with atomic(folder) as temporary:
-        temporary.mkdir()
-        (temporary / "new").touch()
+        write_text(temporary / "file", "new")
 
 
 def stops_at(call: int, stop: BaseException, real: Callable[..., None]) -> Callable[..., None]:
@@ -95,16 +107,16 @@ def stops_at(call: int, stop: BaseException, real: Callable[..., None]) -> Calla
 def test_a_folder_survives_a_stop_between_the_two_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int, stop: BaseException
 ) -> None:
-    write_text(tmp_path / "folder" / "old", "")
+    write_text(tmp_path / "folder" / "file", "old")
     with monkeypatch.context() as patch:
         patch.setattr("crossmodal.files.os.replace", stops_at(call, stop, os.replace))
         with pytest.raises((InputError, KeyboardInterrupt)):
             replaced(tmp_path / "folder")
     recover(tmp_path / "folder")
     assert names(tmp_path) == ["folder"]
-    assert names(tmp_path / "folder") == ["old"]
+    assert (tmp_path / "folder" / "file").read_text() == "old"
     replaced(tmp_path / "folder")
-    assert names(tmp_path / "folder") == ["new"]
+    assert (tmp_path / "folder" / "file").read_text() == "new"
 
 
 def test_recover_removes_what_a_kill_after_the_replacement_left(tmp_path: Path) -> None:

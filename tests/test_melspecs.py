@@ -132,9 +132,17 @@ def test_mistakes_are_one_line(tmp_path, capsys):
     assert "give --skip to go on" in fails(extract, *options, *SMALL)
     assert "begun with" in fails(extract, *options, *SMALL, "--skip", "--mono")
     (tmp_path / "ragged.csv").write_text("a,b\nc\n")
-    assert "ragged.csv line 2: 1 cells" in fails(extract, "--tidfile", tmp_path / "ragged.csv", "--dst", tmp_path / "e")
+    assert "ragged.csv line 2 holds ['c']" in fails(
+        extract, "--tidfile", tmp_path / "ragged.csv", "--dst", tmp_path / "e"
+    )
     (tmp_path / "twice.csv").write_text("a,b\na,c\n")
     assert "line 2: track a is there twice" in fails(extract, "--tidfile", tmp_path / "twice.csv", "--dst", "e")
+    (tmp_path / "quote.csv").write_text('a,"b\nc,d\n')
+    assert "quote.csv line 2: unexpected end of data" in fails(
+        extract, "--tidfile", tmp_path / "quote.csv", "--dst", "e"
+    )
+    assert "--dst is e.npz" in fails(merge, "--tidfile", tidfile, "--src", tmp_path / "d", "--dst", "e.npz")
+    assert "cannot be made" in fails(extract, *options[:4], "--dst", tidfile, *SMALL)
     (tmp_path / "other.csv").write_text("x,x.wav\n")
     other = ["--tidfile", tmp_path / "other.csv", "--src", tmp_path / "d", "--dst", tmp_path / "s.h5"]
     assert "has none of the 1 tracks" in fails(merge, *other)
@@ -151,6 +159,23 @@ def test_a_partition_holds_the_tracks_of_its_file_alone(tmp_path):
     assert store.track_ids == ["TR0009", "TR0001"]
     reasons = {row.id: row.reason for row in store.skipped}
     assert reasons["new"] == "was not extracted into shards"
+    assert reasons["TR0003missing"] == REASONS["missing"]
+
+
+def test_what_broke_after_it_was_extracted_and_what_another_list_skipped_stays_skipped(tmp_path):
+    tidfile = corpus(tmp_path / "music", 28, 7)
+    both(tidfile, tmp_path / "shards")
+    (tmp_path / "music" / "1.wav").write_bytes(b"no sound any more")
+    some = tmp_path / "some.csv"
+    some.write_text("TR0001,1.wav\nTR0002,2.wav\n")
+    given = ["--tidfile", str(some), "--src", str(tmp_path / "music"), "--dst", str(tmp_path / "shards"), "--skip"]
+    flags = ["--crop", "--pad", "--precision", "16", "--log-level", "ERROR"]
+    assert script(extract, [*given, *flags, *SMALL, *LENGTH]) == 0
+    given = ["--tidfile", str(tidfile), "--src", str(tmp_path / "shards"), "--dst", str(tmp_path / "again.h5")]
+    assert script(merge, [*given, "--log-level", "ERROR"]) == 0
+    reasons = {row.id: row.reason for row in FeatureStore(tmp_path / "again.h5").skipped}
+    assert len(reasons) == 8
+    assert "is not audio" in reasons["TR0001"]
     assert reasons["TR0003missing"] == REASONS["missing"]
 
 

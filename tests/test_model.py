@@ -171,7 +171,7 @@ def test_the_fingerprint_names_settings_and_weights(model: DualEncoder, folder: 
 
 
 def test_a_saved_model_replaces_the_one_before(model: DualEncoder, folder: Path) -> None:
-    (folder / "left-over").touch()
+    (folder / "config.json").write_text("{}")
     model.save(folder)
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "text_encoder"]
     assert DualEncoder.load(folder).fingerprint == model.fingerprint

@@ -15,6 +15,7 @@ import typer.main
 
 import crossmodal
 from crossmodal import cli, config, registry
+from crossmodal.cli import melspecs, normalise, resample
 from crossmodal.model import DualEncoder
 from crossmodal.search import SearchIndex
 
@@ -97,7 +98,22 @@ def test_every_command_named_in_the_text_exists():
     assert set(named) <= set(COMMANDS)
     options = set(re.findall(r"`(?:crossmodal )?(--[a-z-]+)`", TEXT))
     known = {o for command in [*COMMANDS.values(), *DATA.values()] for param in command.params for o in param.opts}
-    assert options <= known | {"--version"}
+    of_scripts = {word for line in shell_lines() if line[0] == "python" for word in line if word.startswith("--")}
+    assert options <= known | of_scripts | {"--version"}
+
+
+SCRIPTS = {"extract": melspecs.extract, "merge": melspecs.merge}
+SCRIPTS |= {"normalize": normalise.normalise, "resample_audio": resample.resample}
+
+
+def test_the_scripts_shown_have_the_options_shown():
+    lines = [line for line in shell_lines() if line[0] == "python" and not line[1].endswith("_crossmodal.py")]
+    assert len(lines) == 4
+    for line in lines:
+        app = typer.Typer()
+        app.command()(SCRIPTS[Path(line[1]).stem.removeprefix("melspecs_")])
+        with typer.main.get_command(app).make_context("script", line[2:]):
+            pass
 
 
 def test_the_data_commands_shown_work(experiments, monkeypatch):

@@ -141,6 +141,7 @@ def split(
 
     if tagset and text:
         raise InputError("--tagset and --text make different splits; give one of them")
+    manifest = manifest.resolve()
     found = Manifest.load(manifest)
     beside = manifest.with_name(f"{manifest.name}.ledger")
     checked = ledger or (beside if beside.exists() else None)
@@ -178,7 +179,13 @@ def grouped(manifest: Any, by: str, ledger: Path | None) -> Any:
         return groups
     from crossmodal.data.ledger import Ledger
 
-    return partition.joined(groups, Ledger.load(ledger).clusters)
+    found = Ledger.load(ledger)
+    if unheard := set(tracks.index) - set(found.table["track_id"]):
+        raise InputError(
+            f"{len(unheard)} of {len(tracks)} tracks are not in {ledger}; run `crossmodal data check` again, or remove"
+            " it"
+        )
+    return partition.joined(groups, found.clusters)
 
 
 @app.command()
@@ -193,6 +200,7 @@ def check(
     from crossmodal.data.ledger import check as checked
     from crossmodal.data.manifest import Manifest
 
+    manifest = manifest.resolve()
     folder = out or manifest.with_name(f"{manifest.name}.ledger")
     ledger = checked(Manifest.load(manifest), folder.with_name(f"{folder.name}.heard"), named(engine, workers))
     ledger.save(folder)

@@ -44,7 +44,9 @@ def extract(
     fmin: Annotated[float, typer.Option("--fmin", help="Hz.")] = 0.0,
     fmax: Annotated[float | None, typer.Option("--fmax", help="Hz; half the sample rate unless given.")] = None,
     mono: Annotated[bool, typer.Option("--mono", help="One channel, not two.")] = False,
-    offset_sec: Annotated[float, typer.Option("--offset_sec", min=0, help="Seconds left out at the beginning.")] = 3.0,
+    offset_sec: Annotated[
+        float, typer.Option("--offset_sec", min=0, help="Seconds left out, where --length_sec are left.")
+    ] = 3.0,
     length_sec: Annotated[float, typer.Option("--length_sec", min=0.1, help="Seconds that are read.")] = 11.0,
     length_frames: Frames = 880,
     engine: EngineName = "processes",
@@ -96,6 +98,8 @@ def merge(
     from crossmodal.data.work import finished
     from crossmodal.files import read_json, write_skipped
 
+    if dst.suffix not in (".h5", ".hdf5"):
+        raise InputError(f"--dst is {dst}; it is an HDF5 file, .h5 or .hdf5")
     if not (src / "work.json").exists():
         raise InputError(f"{src} holds no shards; scripts/melspecs_extract.py --dst {src} writes them")
     ids = [track for track, _ in rows_of(tidfile)]
@@ -126,12 +130,17 @@ def rows_of(tidfile: Path) -> list[tuple[str, str]]:
     from crossmodal.data.sources import lines
 
     found: dict[str, str] = {}
-    for number, row in enumerate(csv.reader(lines(tidfile)), start=1):
-        if len(row) != 2 or not all(row):
-            raise InputError(f"{tidfile} line {number}: {len(row)} cells; a line is a track id, a comma and a path")
-        if row[0] in found:
-            raise InputError(f"{tidfile} line {number}: track {row[0]} is there twice")
-        found[row[0]] = row[1]
+    reader = csv.reader((f"{line}\n" for line in lines(tidfile)), strict=True)
+    try:
+        for row in reader:
+            where = f"{tidfile} line {reader.line_num}"
+            if len(row) != 2 or not all(row):
+                raise InputError(f"{where} holds {row}; a line is a track id, a comma and a path")
+            if row[0] in found:
+                raise InputError(f"{where}: track {row[0]} is there twice")
+            found[row[0]] = row[1]
+    except csv.Error as error:
+        raise InputError(f"{tidfile} line {reader.line_num}: {error}") from error
     if not found:
         raise InputError(f"{tidfile} has no tracks")
     return list(found.items())

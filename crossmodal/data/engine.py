@@ -21,7 +21,7 @@ from tqdm import tqdm
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.work import SKIPPED, Job, Results, Work, Writer, done, key
 from crossmodal.errors import InputError, listed
-from crossmodal.files import Skipped, read_json, write_json, write_skipped
+from crossmodal.files import Skipped, make_folder, read_json, read_skipped, write_json, write_skipped
 
 CHUNK = 8  # tracks that are handed to a worker at a time: few enough to share evenly, and the parent has little to do
 AHEAD = 2  # chunks that wait for each worker
@@ -37,13 +37,13 @@ def run(manifest: Manifest, work: Work, folder: Path, engine: Engine) -> Iterato
     Raises:
         InputError: another process works in the folder, the folder holds work of another identity, or the disk is full.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with locked(folder):
         _same_work(folder, work)
         jobs = _jobs(manifest)
         found = _do(jobs, folder, work, engine)
         skipped = [found[job.track_id] for job in jobs if job.track_id in found]
-        write_skipped(folder / SKIPPED, skipped)
+        write_skipped(folder / SKIPPED, [*_of_others(folder / SKIPPED, jobs), *skipped])
         finished = done(folder)
         tracks = {job.track_id: finished[job.key] for job in jobs if job.track_id not in found}
         yield Results(folder, work, tracks, skipped)
@@ -57,6 +57,12 @@ def locked(folder: Path) -> Iterator[None]:
             yield
     except Timeout as error:
         raise InputError(f"another process is working in {folder}; wait for it, or give another name") from error
+
+
+def _of_others(path: Path, jobs: list[Job]) -> list[Skipped]:
+    """What was skipped of tracks that are no jobs now: several lists of tracks may be done in one folder."""
+    now = {job.track_id for job in jobs}
+    return [skipped for skipped in read_skipped(path) if skipped.id not in now] if path.exists() else []
 
 
 def _same_work(folder: Path, work: Work) -> None:

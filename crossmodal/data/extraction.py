@@ -51,7 +51,10 @@ class Features(Work):
     @classmethod
     def restored(cls, identity: dict[str, Any]) -> Features:
         """The work of an `identity` that was read from a file."""
-        return cls(**identity | {"lengths": Lengths(**identity["lengths"])})
+        try:
+            return cls(**identity | {"lengths": Lengths(**identity["lengths"])})
+        except (KeyError, TypeError) as error:
+            raise InputError("the shards were not extracted as features, or by another version") from error
 
     @property
     def identity(self) -> dict[str, Any]:

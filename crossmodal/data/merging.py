@@ -23,7 +23,7 @@ from crossmodal.audio.frontends import LogMel
 from crossmodal.data.store import VERSION
 from crossmodal.data.work import Results
 from crossmodal.errors import InputError
-from crossmodal.files import Skipped, read_json, remove, write_json
+from crossmodal.files import Skipped, make_folder, read_json, remove, write_json
 
 NOTE_BYTES = 1 << 28  # from one note to the next
 
@@ -66,6 +66,7 @@ def merge(results: Results, out: Path, lengths: Lengths = Lengths()) -> None:
     Raises:
         InputError: the disk is full.
     """
+    make_folder(out.absolute().parent)
     temporary = out.with_name(out.name + ".merging")
     note = temporary.with_name(temporary.name + ".json")
     pieces = [_piece(track, entry.rows, lengths) for track, entry in results.tracks.items()]

@@ -176,8 +176,16 @@ def done(folder: Path) -> dict[str, Done]:
     """All finished tracks by key, the oldest journal first; a line that a kill cut short is none."""
     journals = sorted(folder.glob("*.jsonl"), key=lambda path: (path.stat().st_mtime_ns, path.name))
     lines = (line for path in journals for line in path.read_text("utf-8").splitlines(True))
-    found = (Done(*json.loads(line)) for line in lines if line.endswith("\n"))
+    found = (entry for line in lines if (entry := _entry(line)))
     return {entry.key: entry for entry in found}
+
+
+def _entry(line: str) -> Done | None:
+    """A line of a journal; None if a kill, or a power cut, left it unfit to read: that track is done again."""
+    try:
+        return Done(*json.loads(line)) if line.endswith("\n") else None
+    except (ValueError, TypeError):
+        return None
 
 
 def finished(folder: Path, work: Work, track_ids: Iterable[str]) -> Results:
@@ -185,8 +193,9 @@ def finished(folder: Path, work: Work, track_ids: Iterable[str]) -> Results:
 
     A track that is not there is skipped, with the reason that the folder's skipped.csv has for it.
     """
-    found = {entry.track_id: entry for entry in done(folder).values()}
     reasons = {skipped.id: skipped for skipped in read_skipped(folder / SKIPPED)}
+    # what was skipped in the end may have been done before its file was broken
+    found = {entry.track_id: entry for entry in done(folder).values() if entry.track_id not in reasons}
     tracks = {track: found[track] for track in track_ids if track in found}
     absent = [track for track in track_ids if track not in found]
     skipped = [reasons.get(track, Skipped(track, "", f"was not extracted into {folder.name}")) for track in absent]

@@ -242,6 +242,7 @@ def test_a_changed_file_is_done_again(manifest, tmp_path, monkeypatch):
 
 
 def test_a_journal_cut_short_is_read_to_its_last_whole_line(tmp_path):
+    (tmp_path / "b.jsonl").write_text("\0\0\0\n[1]\n")  # what a power cut may leave
     (tmp_path / "a.jsonl").write_text('["k", "i", "a.raw", 0, 5, null]\n["l", "i", "a.r')
     assert work.done(tmp_path) == {"k": work.Done("k", "i", "a.raw", 0, 5)}
 
