@@ -86,6 +86,8 @@ def test_splits_are_added_and_cut_no_group(saved: Path, ask: Answer, fail: Answe
     assert "there is no tagset 'mood'" in fail("data", "split", saved, "--name", "x", "--tagset", "mood")
     assert "fractions must be" in fail("data", "split", saved, "--name", "x", "--valid", 0.9, "--test", 0.9)
     assert set(Manifest.load(saved).splits["name"]) == {"artists", "tags", "reviews", "tracks"}
+    again = ask("data", "table", "file=t.csv", "--root", saved.parent, "--out", saved)
+    assert "had splits which this one has not: artists, reviews, tags, tracks" in again
 
 
 def test_check_tells_what_it_heard_and_a_split_after_it_keeps_duplicates_together(

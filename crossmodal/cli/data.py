@@ -51,7 +51,10 @@ def source(
     problems = altered(made) + manifest.validate(read_audio)
     for problem in problems[:SHOWN]:
         say(problem)
+    gone = before(out) - set(manifest.splits["name"])
     manifest.save(out)
+    if gone:
+        say(f"the manifest that was here had splits which this one has not: {listed(sorted(gone))}")
     for step in manifest.steps:
         say(str(step))
     counts = ", ".join(f"{len(table):,} {name}" for name, table in manifest.tables.items())
@@ -60,6 +63,13 @@ def source(
         say(line)
     if problems:
         raise typer.Exit(2)
+
+
+def before(out: Path) -> set[str]:
+    """The names of the splits of the manifest that is about to be replaced."""
+    from crossmodal.data.manifest import Manifest
+
+    return set(Manifest.load(out).splits["name"]) if (out / "manifest.json").exists() else set()
 
 
 def built(name: str, settings: list[str], root: Path | None) -> Any:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.audio.decode import AudioError
+from crossmodal.errors import InputError
 from crossmodal.files import Skipped, read_skipped
 
 SKIPPED = "skipped.csv"  # beside the shards, of the last run
@@ -148,12 +149,15 @@ class Results:
     def _shards(self) -> dict[str, NDArray[Any]]:
         """Every shard as a memory map, up to the last row that a journal names; a kill may have left more."""
         ends = {entry.shard: entry.start + entry.rows for entry in sorted(self.tracks.values(), key=lambda e: e.start)}
-        work = self.work
-        return {
-            name: np.asarray(np.memmap(self.folder / name, work.dtype, "r", shape=(end, *work.shape)))
-            for name, end in ends.items()
-            if end
-        }
+        return {name: self._shard(self.folder / name, end) for name, end in ends.items() if end}
+
+    def _shard(self, path: Path, rows: int) -> NDArray[Any]:
+        try:
+            return np.asarray(np.memmap(path, self.work.dtype, "r", shape=(rows, *self.work.shape)))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} is gone, or shorter than its journal says; remove {self.folder} and do the work again"
+            ) from error
 
     def rows(self, track_id: str) -> NDArray[Any]:
         """The rows of a track, ``(n, *shape)``: a view of the shard."""

@@ -338,6 +338,17 @@ def test_an_error_nobody_thought_of_costs_one_track_and_is_told(manifest, tmp_pa
     assert store.skipped[0].reason == "ZeroDivisionError: a codec's own"
 
 
+def test_a_shard_that_is_cut_or_gone_is_named(manifest, tmp_path):
+    with engine.run(manifest, Features(FRONTEND.settings), tmp_path / "w", engine.Processes()):
+        pass
+    (shard,) = [path for path in (tmp_path / "w").glob("*.raw") if path.stat().st_size]
+    for spoil in (lambda: shard.write_bytes(shard.read_bytes()[:99]), shard.unlink):
+        spoil()
+        results = work.finished(tmp_path / "w", Features(FRONTEND.settings), ["t0", "t1", "t2"])
+        with pytest.raises(InputError, match=r"\.raw is gone, or shorter than its journal says"):
+            merging.merge(results, tmp_path / "s.h5")
+
+
 class Impossible(Features):
     def start(self):
         raise InputError("its model is gone")
