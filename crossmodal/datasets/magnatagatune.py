@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
@@ -23,6 +24,7 @@ EMPTY = (  # of zero bytes in the distribution: clips 35644, 55753 and 57881
 )
 # folder/artist-album-number-title-start-end; no part has a "-" of its own, in none of the 25,860
 NAME = r"^[0-9a-f]/(?P<artist>[^-]+)-(?P<album>[^-]+)-\d+-(?P<title>[^-]*)-(?P<start_s>\d+)-\d+$"
+ID = re.compile(r"[0-9a-f]/.+")
 WORDS = ("artist", "album", "title")
 FOLDERS = {**dict.fromkeys("0123456789ab", "train"), "c": "valid", **dict.fromkeys("def", "test")}
 PUB = {part: (f"{part}_list_pub.txt", f"mtat_pub_split_{part}.txt") for part in ("train", "valid", "test")}
@@ -126,10 +128,24 @@ class MagnaTagATune(Source):
             elif row.track_id in clips:
                 skipped.append(Skipped(row.track_id, path.name, "stands twice"))
             else:
-                wanted = self.TAGS if self.tags == "top50" else row.tags
-                clips[row.track_id] = row._replace(tags=tuple(tag for tag in wanted if tag in row.tags))
+                clips[row.track_id] = row
         tally.step(path.name, len(clips) + len(skipped), skipped)
-        return list(clips.values())
+        if read is _maest:
+            self._count_tags(clips.values(), path, tally)
+        if self.tags == "all":
+            return list(clips.values())
+        return [clip._replace(tags=tuple(tag for tag in self.TAGS if tag in clip.tags)) for clip in clips.values()]
+
+    def _count_tags(self, clips: Iterable[Clip], path: Path, tally: Tally) -> None:
+        """Count the tags of a table that should hold the 50 alone, each once a clip."""
+        lost = []
+        for clip in clips:
+            for place, tag in enumerate(clip.tags):
+                if tag not in self.TAGS:
+                    lost.append(Skipped(clip.track_id, path.name, f"the tag {tag!r} is none of the 50"))
+                elif tag in clip.tags[:place]:
+                    lost.append(Skipped(clip.track_id, path.name, f"the tag {tag!r} stands twice"))
+        tally.step("tags", sum(len(clip.tags) for clip in clips), lost)
 
     def _audio(self, track: str) -> str:
         return (Path(self.audio) / f"{track}.mp3").as_posix()
@@ -167,7 +183,7 @@ class MagnaTagATune(Source):
         return tracks.assign(**{name: told[name].where(told[name] != "", tracks[name]) for name in WORDS})
 
     def _splits(self, clips: list[Clip], tally: Tally) -> pd.DataFrame:
-        parts = {clip.track_id: FOLDERS[clip.track_id[0]] for clip in clips if clip.track_id[0] in FOLDERS}
+        parts = {clip.track_id: FOLDERS[clip.track_id[0]] for clip in clips}
         tagged = {clip.track_id for clip in clips if any(tag in self.TAGS for tag in clip.tags)}
         found = [(track, "pons2017", part) for track, part in parts.items()]
         found += [(track, "minz", part) for track, part in parts.items() if track in tagged]
@@ -197,11 +213,12 @@ class MagnaTagATune(Source):
 
 
 def _cells(path: Path) -> list[list[str]]:
-    """The rows of a table of quoted cells between tabs."""
+    """The rows of a table of quoted cells between tabs; a quote that never ends would hide the rows after it."""
+    reader = csv.reader((f"{line}\n" for line in lines(path)), delimiter="\t", strict=True)
     try:
-        cells = list(csv.reader(lines(path), delimiter="\t"))
+        cells = list(reader)
     except csv.Error as error:
-        raise InputError(f"{path} is not a table with tabs: {error}") from error
+        raise InputError(f"{path} line {reader.line_num} is not of quoted cells between tabs: {error}") from error
     if not cells:
         raise InputError(f"{path} is empty")
     return cells
@@ -226,13 +243,28 @@ def _annotations(path: Path) -> Iterator[Clip | str]:
             yield "no mp3_path"
         else:
             tags = tuple(tag for tag, cell in zip(header[1:-1], row[1:-1], strict=True) if cell == "1")
-            yield Clip(row[-1].removesuffix(".mp3"), row[0], tags)
+            yield _clip(row[-1], row[0], tags)
 
 
 def _maest(path: Path) -> Iterator[Clip | str]:
-    """The rows of the table of the 50 tags: clip, split, tags between "|"."""
-    for row in _cells(path)[1:]:
+    """The rows of the table of the 50 tags, whose cells are not quoted: clip, split, tags between "|"."""
+    header, *cells = [line.split("\t") for line in lines(path)] or [[]]
+    if header != ["clip", "split", "tags"]:
+        raise InputError(f"{path} line 1: the columns are not clip, split and tags")
+    for row in cells:
         if len(row) != 3:
             yield f"{len(row)} cells under 3 columns"
+            continue
+        clip = _clip(row[0], "", tuple(filter(None, row[2].split("|"))))
+        if isinstance(clip, Clip) and row[1].removesuffix("ation") != FOLDERS[clip.track_id[0]]:
+            yield f"the split {row[1]!r} is not that of the folder of {clip.track_id}"
         else:
-            yield Clip(row[0], "", tuple(filter(None, row[2].split("|"))))
+            yield clip
+
+
+def _clip(name: str, clip_id: str, tags: tuple[str, ...]) -> Clip | str:
+    """A clip by its path, or what is wrong with that: its folder tells its part in the splits."""
+    track = name.removesuffix(".mp3")
+    return (
+        Clip(track, clip_id, tags) if ID.fullmatch(track) else f"the path {name!r} is in none of the folders 0/ to f/"
+    )

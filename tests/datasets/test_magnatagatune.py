@@ -114,6 +114,61 @@ def test_a_broken_table_is_named(tmp_path, text, said):
         MagnaTagATune(str(tmp_path)).read()
 
 
+@pytest.mark.parametrize(("place", "cell", "line"), [(1, '"0', 3), (1, '"0"1', 3), (-1, '"b/an_end.mp3', 4)])
+def test_a_stray_quote_is_an_error_and_hides_no_rows(tmp_path, place, cell, line):
+    header, *clips = layout.annotations()[:4]
+    first, second, third = (row.split("\t") for row in clips)
+    second[place] = cell
+    table = "\n".join([header, *("\t".join(row) for row in (first, second, third))]) + "\n"
+    (tmp_path / "annotations_final.csv").write_text(table)
+    with pytest.raises(InputError, match=rf"annotations_final\.csv line {line} is not of quoted cells"):
+        MagnaTagATune(str(tmp_path)).read()
+
+
+@pytest.mark.parametrize("path", [".mp3", "g/x-y-01-z-0-29.mp3", "x-y-01-z-0-29.mp3", "0.mp3", "0/.mp3", "00/x.mp3"])
+def test_a_path_in_none_of_the_folders_is_skipped(tmp_path, path):
+    header, first = layout.annotations()[:2]
+    rows = [header, first, "\t".join(f'"{cell}"' for cell in ("98", *"0100000", path))]
+    (tmp_path / "annotations_final.csv").write_text("\n".join(rows) + "\n")
+    found = MagnaTagATune(str(tmp_path)).read()
+    assert len(found) == 1
+    assert reasons(found) == {"annotations_final.csv row 2": f"the path {path!r} is in none of the folders 0/ to f/"}
+
+
+def maest(root: Path, *rows: str) -> MagnaTagATune:
+    (root / "mtat_top50_maest_split.tsv").write_text("".join(f"{row}\n" for row in rows))
+    return MagnaTagATune(str(root))
+
+
+@pytest.mark.parametrize("rows", [(), ("<!DOCTYPE html>", "<p>404</p>"), ("0/a-b-01-c-0-29\ttrain\tflute",)])
+def test_a_table_of_the_50_tags_with_another_header_is_refused(tmp_path, rows):
+    with pytest.raises(
+        InputError, match=r"mtat_top50_maest_split\.tsv line 1: the columns are not clip, split and tags"
+    ):
+        maest(tmp_path, *rows).read()
+
+
+def test_rows_and_tags_of_the_table_of_the_50_that_cannot_be_used_are_told(tmp_path):
+    name = "mtat_top50_maest_split.tsv"
+    found = maest(
+        tmp_path,
+        "clip\tsplit\ttags",
+        '0/"a-b-01-c-0-29\ttrain\tflute',  # a quote is a letter here
+        "c/a-b-02-c-0-29\tvalidation\tflute|clasical",
+        "d/a-b-03-c-0-29\ttest\tharp|harp",
+        "e/a-b-04-c-0-29\ttrain\tflute",
+        "\ttrain\tflute",
+    ).read()
+    assert tags(found) == {'0/"a-b-01-c-0-29': ["flute"], "c/a-b-02-c-0-29": ["flute"], "d/a-b-03-c-0-29": ["harp"]}
+    assert found.steps[:2] == ((name, 5, 3), ("tags", 5, 3))
+    assert reasons(found) == {
+        f"{name} row 4": "the split 'train' is not that of the folder of e/a-b-04-c-0-29",
+        f"{name} row 5": "the path '' is in none of the folders 0/ to f/",
+        "c/a-b-02-c-0-29": "the tag 'clasical' is none of the 50",
+        "d/a-b-03-c-0-29": "the tag 'harp' stands twice",
+    }
+
+
 def test_the_table_of_the_50_tags_is_not_asked_for_all(tmp_path):
     (tmp_path / "mtat_top50_maest_split.tsv").write_text("clip\tsplit\ttags\n0/a-b-01-c-0-29\ttrain\tflute|guitar\nx\n")
     found = MagnaTagATune(str(tmp_path)).read()
