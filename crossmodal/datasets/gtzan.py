@@ -67,12 +67,14 @@ class GTZAN(Source):
         parts: dict[str, str] = {}
         for part in ("train", "valid", "test"):
             self._list(part, parts, tally)
-        ids = pd.Series(list(parts), dtype="str")
-        genres = ids.str.partition(".")[0]
+        ids = list(parts)
+        genres = [track.partition(".")[0] for track in ids]
         tracks = pd.DataFrame(
             {
                 "track_id": ids,
-                "path": f"{self.audio}/" + genres + "/" + ids + self.suffix,
+                "path": [
+                    f"{self.audio}/{genre}/{track}{self.suffix}" for genre, track in zip(genres, ids, strict=True)
+                ],
                 "title": ids,
                 "source": "gtzan",
                 "licence": "in copyright: a commercial recording",

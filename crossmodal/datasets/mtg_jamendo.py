@@ -18,6 +18,7 @@ from crossmodal.types import Source
 
 HEADER = ["TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS"]
 META = ["TRACK_ID", "ARTIST_ID", "ALBUM_ID", "TRACK_NAME", "ARTIST_NAME", "ALBUM_NAME", "RELEASEDATE", "URL"]
+TAGSETS = ("genre", "instrument", "mood/theme")
 PARTS = {"train": "train", "validation": "valid", "test": "test"}
 
 
@@ -131,13 +132,16 @@ class MTGJamendo(Source):
         for row in rows:
             for tag in row.tags:
                 tagset, _, word = tag.partition("---")
-                if word and (row.track_id, tagset, word) not in found:
-                    found[row.track_id, tagset, word] = None
+                if not word:
+                    why = f"the tag {tag!r} is not of the form genre---rock"
+                elif tagset not in TAGSETS:
+                    why = f"the tag {tag!r} is of none of {', '.join(TAGSETS)}"
+                elif (row.track_id, tagset, word) in found:
+                    why = f"the tag {tag!r} stands twice"
                 else:
-                    why = (
-                        f"the tag {tag!r} stands twice" if word else f"the tag {tag!r} is not of the form genre---rock"
-                    )
-                    lost.append(Skipped(row.track_id, row.path, why))
+                    found[row.track_id, tagset, word] = None
+                    continue
+                lost.append(Skipped(row.track_id, row.path, why))
         tally.step("tags", len(found) + len(lost), lost)
         return pd.DataFrame(list(found), columns=["track_id", "tagset", "tag"], dtype="str")
 
@@ -196,6 +200,10 @@ def _row(cells: list[str], part: str) -> Row | str:
     if len(cells) < len(HEADER):
         return f"{len(cells)} cells where {', '.join(HEADER)} are wanted"
     track, artist, album, path, duration, *tags = cells
+    if not track:
+        return "no track id"
+    if not path.removesuffix(".mp3"):
+        return "no path"
     seconds = math.nan
     with suppress(ValueError):
         seconds = float(duration)

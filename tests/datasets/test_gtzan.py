@@ -41,6 +41,14 @@ def test_the_original_has_jazz_54_and_either_suffix(tmp_path):
     assert found.tracks["path"].tolist()[2] == "genres/jazz/jazz.00054.au"
 
 
+def test_lists_without_a_usable_line_give_no_tracks(tmp_path):
+    for part in ("train", "valid", "test"):
+        (tmp_path / f"{part}_filtered.txt").write_text("nonsense\n" if part == "test" else "")
+    found = GTZAN(str(tmp_path)).read()
+    assert (len(found), len(found.tags), len(found.splits)) == (0, 0, 0)
+    assert [row.id for row in found.skipped] == ["nonsense"]
+
+
 @pytest.mark.parametrize(("audio", "train"), [("genres", 443), ("genres_original", 442)])
 def test_real_lists_have_the_published_numbers(audio, train):
     if not REAL.is_dir():

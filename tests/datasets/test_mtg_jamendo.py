@@ -102,6 +102,22 @@ def test_a_file_of_other_columns_and_a_split_that_is_none_are_refused(source, tm
         source.read()
 
 
+def test_rows_without_an_id_or_a_path_and_tags_of_other_categories_are_skipped(source, tmp_path):
+    with (tmp_path / "data/splits/split-1/autotagging-train.tsv").open("a") as file:
+        file.write("\tartist_000014\talbum_000031\t19/219.mp3\t30\tgenre---rock\n")
+        file.write("track_0000220\tartist_000014\talbum_000031\t\t30\tgenre---rock\n")
+        file.write("track_0000221\tartist_000014\talbum_000031\t.mp3\t30\tgenre---rock\n")
+        file.write("track_0000222\tartist_000014\talbum_000031\t22/222.mp3\t30\tfoo---bar\tgenre---rock\n")
+    found = source.read()
+    assert sorted(found.tracks["track_id"].str[-3:]) == ["214", "215", "222", "300", "301", "400", "401"]
+    assert set(found.annotated["tagset"]) == {"genre", "instrument", "mood/theme"}
+    skipped = {row.id: row.reason for row in found.skipped}
+    assert skipped["autotagging-train.tsv line 8"] == "no track id"
+    assert skipped["autotagging-train.tsv line 9"] == skipped["autotagging-train.tsv line 10"] == "no path"
+    assert skipped["track_0000222"] == "the tag 'foo---bar' is of none of genre, instrument, mood/theme"
+    assert ("tags", 12, 9) in found.steps
+
+
 COUNTS = {
     "genre": ((32_572, 11_043, 11_479), {"genre": 87}),
     "instrument": ((14_395, 5_466, 5_115), {"instrument": 40}),
