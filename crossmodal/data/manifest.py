@@ -143,13 +143,18 @@ class Manifest:
 
     def part(self, split: str, part: str) -> Manifest:
         """The tracks of one part of a split, with all their rows."""
+        parts = self.parts(split)
+        chosen = parts.index[parts == part]
+        if chosen.empty:
+            raise InputError(f"split {split!r} has no part {part!r}; it has: {_names(parts)}")
+        return self.select(chosen)
+
+    def parts(self, split: str) -> pd.Series[str]:
+        """The part of each track of a split, by track id."""
         rows = self.splits[self.splits["name"] == split]
         if rows.empty:
             raise InputError(f"there is no split {split!r}; there are: {_names(self.splits['name'])}")
-        chosen = rows.loc[rows["part"] == part, "track_id"]
-        if chosen.empty:
-            raise InputError(f"split {split!r} has no part {part!r}; it has: {_names(rows['part'])}")
-        return self.select(chosen)
+        return cast("pd.Series[str]", rows.set_index("track_id")["part"])
 
     def select(self, track_ids: Iterable[str]) -> Manifest:
         """The tracks of ``track_ids`` with all their rows, in the order they have here."""

@@ -7,7 +7,6 @@ import pandas as pd
 from crossmodal.data.checks import among
 from crossmodal.data.manifest import Manifest, same_words
 from crossmodal.data.splits import aligned
-from crossmodal.errors import InputError, listed
 
 
 def shared(manifest: Manifest, split: str) -> pd.DataFrame:
@@ -17,7 +16,7 @@ def shared(manifest: Manifest, split: str) -> pd.DataFrame:
         A row for each of these: how many ``values`` there are, how many of them are ``in several parts``, and how
         many ``tracks outside train share with train``.
     """
-    parts = _parts(manifest, split)
+    parts = manifest.parts(split)
     words = manifest.texts["text"].map({text: same_words(text) for text in manifest.texts["text"].unique()})
     tracks = manifest.tracks.set_index("track_id")
     columns = {name: tracks[name] for name in ("artist", "album", "group")}
@@ -41,7 +40,7 @@ def leaks(manifest: Manifest, split: str, clusters: pd.Series[str]) -> list[str]
 
     ``clusters`` are by track id; tracks without one, or with an empty one, are like no other.
     """
-    parts = _parts(manifest, split)
+    parts = manifest.parts(split)
     frame = pd.DataFrame({"cluster": aligned(clusters, parts.index), "part": parts})
     frame = frame[frame["cluster"] != ""].sort_index()
     several = frame.groupby("cluster")["part"].nunique()
@@ -51,11 +50,3 @@ def leaks(manifest: Manifest, split: str, clusters: pd.Series[str]) -> list[str]
     ]
     more = f" and {len(cut) - 3} more" if len(cut) > 3 else ""
     return [f"split {split!r} cuts {len(cut)} clusters of near-duplicates: {'; '.join(said)}{more}"] if said else []
-
-
-def _parts(manifest: Manifest, split: str) -> pd.Series[str]:
-    rows = manifest.splits[manifest.splits["name"] == split]
-    if rows.empty:
-        known = listed(sorted(manifest.splits["name"].unique())) or "none"
-        raise InputError(f"there is no split {split!r}; there are: {known}")
-    return rows.set_index("track_id")["part"]

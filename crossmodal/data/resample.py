@@ -7,7 +7,6 @@ what they read.
 from __future__ import annotations
 
 import errno
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -18,7 +17,7 @@ import soundfile
 from crossmodal.audio.decode import RATES, Channels, opened
 from crossmodal.data.engine import ALONE, Engine, locked, run
 from crossmodal.data.manifest import Manifest
-from crossmodal.data.work import Done, Job, Work, Worker, Write
+from crossmodal.data.work import Job, Work, Worker, Write, journalled
 from crossmodal.errors import InputError
 from crossmodal.files import Skipped, write_skipped, write_text
 
@@ -163,8 +162,8 @@ def _forget_removed(folder: Path, targets: dict[str, Path]) -> None:
         return
     with locked(folder):
         for journal in folder.glob("*.jsonl"):
-            lines = [line for line in journal.read_text("utf-8").splitlines(True) if line.endswith("\n")]
-            kept = [line for line in lines if _is_there(targets.get(Done(*json.loads(line)).track_id))]
+            lines = journal.read_text("utf-8").splitlines(True)
+            kept = [line for line in lines if (done := journalled(line)) and _is_there(targets.get(done.track_id))]
             if len(kept) < len(lines):
                 write_text(journal, "".join(kept))
 

@@ -79,8 +79,5 @@ def add_split(manifest: Manifest, name: str, parts: pd.Series[str]) -> Manifest:
 
 def split_hash(manifest: Manifest, name: str) -> str:
     """Sixteen hex digits that say which track is in which part of a split, whatever the order of the rows."""
-    rows = manifest.splits[manifest.splits["name"] == name]
-    if rows.empty:
-        raise InputError(f"there is no split {name!r}; there are: {listed(manifest.splits['name'].unique())}")
-    lines = sorted(f"{track}\t{part}\n" for track, part in zip(rows["track_id"], rows["part"], strict=True))
+    lines = sorted(f"{track}\t{part}\n" for track, part in manifest.parts(name).items())
     return hashlib.blake2b("".join(lines).encode(), digest_size=8).hexdigest()

@@ -180,11 +180,10 @@ def done(folder: Path) -> dict[str, Done]:
     """All finished tracks by key, the oldest journal first; a line that a kill cut short is none."""
     journals = sorted(folder.glob("*.jsonl"), key=lambda path: (path.stat().st_mtime_ns, path.name))
     lines = (line for path in journals for line in path.read_text("utf-8").splitlines(True))
-    found = (entry for line in lines if (entry := _entry(line)))
-    return {entry.key: entry for entry in found}
+    return {entry.key: entry for entry in filter(None, map(journalled, lines))}
 
 
-def _entry(line: str) -> Done | None:
+def journalled(line: str) -> Done | None:
     """A line of a journal; None if a kill, or a power cut, left it unfit to read: that track is done again."""
     try:
         return Done(*json.loads(line)) if line.endswith("\n") else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -12,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from layout import layout
 
 from crossmodal import registry
 from crossmodal.audio import SUFFIXES
@@ -26,12 +26,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def lay_out(name: str, root: Path) -> dict[str, Any]:
-    path = Path(__file__).parent / "layouts" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"layouts_{name}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     root.mkdir(parents=True)
-    return module.write(root)
+    return layout(name).write(root)
 
 
 @pytest.fixture(scope="module")

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
+from layout import layout
 
 from crossmodal.datasets.europeana_sounds import EuropeanaSounds
 from crossmodal.errors import InputError
 
-SPEC = importlib.util.spec_from_file_location("_", Path(__file__).parent / "layouts" / "europeana_sounds.py")
-layout = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(layout)
+LAYOUT = layout("europeana_sounds")
 
 
 @pytest.fixture
 def root(tmp_path):
-    layout.write(tmp_path)
+    LAYOUT.write(tmp_path)
     return tmp_path
 
 
@@ -35,10 +32,10 @@ def test_records_are_tracks(root):
     assert tracks["path"].tolist() == ["audio/2022608_AKB_1.wav", "audio/2022608_2.mp3", "audio/91_zero.mp3"]
     columns = ["artist", "title", "group", "licence", "provider", "country", "year", "url"]
     assert tracks[columns].values.tolist()[0] == [
-        *("Ann", "Fiddle", "2022608", layout.CC, "An Archive", "Ireland", "1931"),
+        *("Ann", "Fiddle", "2022608", LAYOUT.CC, "An Archive", "Ireland", "1931"),
         "https://example.org/a/b.WAV?download=1",
     ]
-    assert tracks.loc[1, ["artist", "title", "licence", "year"]].tolist() == ["", "Untitled\tsong", layout.NC, ""]
+    assert tracks.loc[1, ["artist", "title", "licence", "year"]].tolist() == ["", "Untitled\tsong", LAYOUT.NC, ""]
 
 
 def test_texts_in_the_languages_that_the_archives_say(root):
@@ -87,7 +84,7 @@ def test_every_row_is_counted(root):
 
 
 def test_half_a_surrogate_pair_can_be_saved(tmp_path):
-    item = {**layout.BARE, "title": ["broken \ud83d end"]}
+    item = {**LAYOUT.BARE, "title": ["broken \ud83d end"]}
     found = search(tmp_path, item)
     found.save(tmp_path / "m")
     assert found.tracks["title"].tolist() == ["broken ? end"]
@@ -95,13 +92,13 @@ def test_half_a_surrogate_pair_can_be_saved(tmp_path):
 
 def test_values_of_unexpected_types_are_left_out(tmp_path):
     odd = {"dcTitleLangAware": {"en": [None, 3, "x"], "zxx": "y"}, "dcSubjectLangAware": ["no", "map"], "rights": None}
-    found = search(tmp_path, {**layout.BARE, **odd, "dcDescription": None})
+    found = search(tmp_path, {**LAYOUT.BARE, **odd, "dcDescription": None})
     assert found.texts[["kind", "language", "text"]].values.tolist() == [["title", "en", "x"], ["title", "", "y"]]
     assert found.tracks["licence"].tolist() == [""]
 
 
 def test_an_id_cannot_leave_the_folder(tmp_path):
-    found = search(tmp_path, {**layout.BARE, "id": "/../../etc/passwd"})
+    found = search(tmp_path, {**LAYOUT.BARE, "id": "/../../etc/passwd"})
     assert found.tracks["path"].tolist() == ["audio/.._.._etc_passwd.mp3"]
 
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import pytest
+from layout import layout
 
 from crossmodal.datasets.fma import Fma, plain
 from crossmodal.errors import InputError
 
-SPEC = importlib.util.spec_from_file_location("_", Path(__file__).parent / "layouts" / "fma.py")
-layout = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(layout)
+LAYOUT = layout("fma")
 PLAIN = 'An "early" & loud\nrecord.\nÉté, in two\nlines'
 
 
 @pytest.fixture
 def root(tmp_path):
-    layout.write(tmp_path)
+    LAYOUT.write(tmp_path)
     return tmp_path
 
 

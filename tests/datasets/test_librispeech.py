@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-from pathlib import Path
 
 import pytest
+from layout import layout
 
 from crossmodal.datasets.librispeech import Librispeech
 from crossmodal.errors import InputError
 
-SPEC = importlib.util.spec_from_file_location("_", Path(__file__).parent / "layouts" / "librispeech.py")
-layout = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(layout)
+LAYOUT = layout("librispeech")
 
 
 @pytest.fixture
 def root(tmp_path):
-    layout.write(tmp_path)
+    LAYOUT.write(tmp_path)
     return tmp_path
 
 

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import pickle
 import sqlite3
-from pathlib import Path
 
 import numpy as np
 import pytest
+from layout import layout
 
 from crossmodal.datasets import msd_lastfm50 as module
 from crossmodal.datasets.msd_lastfm50 import MsdLastfm50
 from crossmodal.errors import InputError
 
-SPEC = importlib.util.spec_from_file_location("_", Path(__file__).parent / "layouts" / "msd_lastfm50.py")
-layout = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(layout)
+LAYOUT = layout("msd_lastfm50")
 
 
 @pytest.fixture
 def root(tmp_path):
-    layout.write(tmp_path)
+    LAYOUT.write(tmp_path)
     return tmp_path
 
 
@@ -76,14 +73,14 @@ def test_names_of_the_data_set_and_other_suffixes(root):
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_lees_pickles(tmp_path, monkeypatch, protocol):
     monkeypatch.setattr(module, "TRAIN", 2)
-    ids = list(layout.SEVEN)
+    ids = list(LAYOUT.SEVEN)
     vectors = {track: np.array([[n % 2], [1], [0], [0]], dtype="float64") for n, track in enumerate(ids[:5])}
     vectors[ids[3]] = np.array([[1.0]])
     pickles = {
         "filtered_list_train.cP": ids[:3],
         "filtered_list_test.cP": [*ids[3:5], "TRYYYYY128F0000000"],
         "msd_id_to_tag_vector.cP": vectors,
-        "MSD_id_to_7D_id.pkl": layout.SEVEN,
+        "MSD_id_to_7D_id.pkl": LAYOUT.SEVEN,
     }
     for name, value in pickles.items():
         (tmp_path / name).write_bytes(pickle.dumps(value, protocol))
