@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from crossmodal.errors import InputError
+from crossmodal.objectives._precision import at_least_float32
 from crossmodal.types import Batch, Embeddings, Objective
 
 
@@ -50,11 +51,6 @@ def set_info_nce(similarity: Tensor, positives: Tensor) -> Tensor:
         raise ValueError(f"similarity is {tuple(similarity.shape)}, but positives are {tuple(positives.shape)}")
     similarity = at_least_float32(similarity)
     return (row_info_nce(similarity, positives) + row_info_nce(similarity.T, positives.T)) / 2
-
-
-def at_least_float32(values: Tensor) -> Tensor:
-    """Half precision becomes float32; float32 and float64 stay."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 class Clip(nn.Module, Objective):

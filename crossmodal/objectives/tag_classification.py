@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crossmodal.errors import InputError
+from crossmodal.objectives._precision import at_least_float32
 from crossmodal.types import Batch, Embeddings, Objective, Space
 
 
@@ -55,7 +56,7 @@ class TagClassification(nn.Module, Objective):
     def forward(self, batch: Batch, embeddings: Embeddings) -> dict[str, Tensor]:
         """The term for ``audio (views, batch, dim)``, the mean over views."""
         with torch.autocast(embeddings.audio.device.type, enabled=False):
-            audio = embeddings.audio.to(torch.promote_types(embeddings.audio.dtype, torch.float32))
+            audio = at_least_float32(embeddings.audio)
             logits = self.log_scale.exp() * audio @ F.normalize(self.tags, dim=-1).T + self.bias
             losses = [masked_bce(view, batch.tags, batch.annotated) for view in logits]
         return {"tag_classification": torch.stack(losses).mean()}
