@@ -53,24 +53,64 @@ class Text:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Views:
+    """The crops of a track in a batch, and what is done to them."""
+
+    count: Count = 1  # crops of a track
+    pair: Literal["random", "same", "adjacent", "gap"] = "random"  # how the crops of a track lie to each other
+    gap_s: Amount = 0.0  # gap: least seconds from the end of one crop to the start of the next
+    waveform: str | list[Block] = field(default_factory=list)  # augmentations in order, or a preset's name
+    features: list[Block] = field(default_factory=list)  # augmentations of features, in order
+    clean: Whole = 0  # so many views, the first ones, stay as they are
+    force: bool = False  # let training for key change pitch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """AdamW, Adam, SGD with Nesterov's momentum or LARS, and their schedules."""
+
+    name: Literal["adamw", "adam", "sgd", "lars"] = "adamw"
+    lr: Amount = 1e-3  # the highest
+    momentum: Share = 0.9  # of sgd and lars
+    weight_decay: Amount = 0.01  # of weight matrices
+    final_weight_decay: Amount | None = None  # where a cosine leads it; null: it stays
+    schedule: Literal["cosine", "constant", "plateau"] = "cosine"  # of lr, after the warm-up
+    warmup: Share = 0.05  # share of the steps in which lr rises
+    final_lr: Share = 0.0  # of lr, where a cosine ends
+    factor: Share = 0.2  # plateau: what lr is multiplied by
+    plateau: Count = 5  # plateau: validations without a better score before lr falls
+    groups: list[Block] = field(default_factory=list)  # {match: a pattern of names, lr: factor, weight_decay: ...}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Train:
     """The loop."""
 
-    epochs: Count  # passes over the training part
-    batch_size: Count  # tracks of a batch
-    views: Count = 1  # crops of a track in a batch
-    lr: Amount = 1e-3  # AdamW's highest learning rate
-    weight_decay: Amount = 0.01  # of weight matrices
-    warmup: Share = 0.05  # share of the steps in which lr rises; a cosine follows
+    epochs: Whole  # passes over the training part; 0: the untrained network is judged
+    batch_size: Count  # tracks that are compared with each other, on all processes together
+    micro_batch: Count | None = None  # tracks that a process embeds at a time, for batches that memory does not hold
     clip_norm: Amount = 1.0  # highest norm of the gradient
     accumulate: Count = 1  # batches of an optimiser's step
+    ema: Share = 0.0  # decay of the average of the weights that is validated and kept; 0: the weights themselves
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: by what the device can do
+    compile: bool = False  # torch.compile of the audio encoder
     validate_every: Count = 1  # epochs
+    monitor_every: Count = 20  # steps between looks at collapse
     save_every: Count = 50  # steps between saved states
     patience: Whole = 0  # validations without a better one before training stops; 0: never
     workers: Whole = 0  # processes of the loader
     threads: Count | None = None  # of torch on a CPU; torch's own choice if null
     loggers: list[Literal["csv", "tensorboard", "wandb"]] | None = None  # null: csv, and tensorboard if installed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Weights from elsewhere that training of the audio encoder starts with."""
+
+    path: str | None = None  # a file, or an http(s) address
+    keys: str | None = None  # prefix of the names that are read; the encoder's own known ones if null
+    strict: bool = True  # every weight must be found, and none be left
+    freeze: list[str] = field(default_factory=list)  # patterns of names in the model that are not trained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +135,18 @@ class Config:
     text_encoder: Block = field(default_factory=lambda: {"name": "mini_transformer"})  # {name: ..., its settings}
     objectives: dict[str, Block] = field(default_factory=lambda: {"clip": {}})  # name -> settings and its weight
     features: Features = field(default_factory=Features)
+    labelled: Share = 1.0  # share of the training groups whose texts and tags are used; the others are audio alone
     text: Text = field(default_factory=Text)
+    views: Views = field(default_factory=Views)
+    weights: Weights = field(default_factory=Weights)
+    optimizer: Optimizer = field(default_factory=Optimizer)
     train: Train
     tasks: dict[str, Block] = field(default_factory=lambda: {"retrieval": {}})  # name -> settings; run at the end
     queries: list[str] = field(default_factory=list)  # asked and answered on the screen at the end
+    budget: str = "full"  # or the name of one of budgets
+    budgets: dict[str, list[str]] = field(
+        default_factory=dict
+    )  # name -> overrides, e.g. to try an experiment in minutes
     run: Run = field(default_factory=Run)
 
 
@@ -110,18 +158,35 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
     Args:
         path: the YAML file.
-        overrides: ``key=value`` with dotted keys and YAML values, or ``~key``.
+        overrides: ``key=value`` with dotted keys and YAML values, or ``~key``. Those of a budget come before them.
 
     Raises:
         InputError: file or defaults not there or not YAML; an override without its key; unknown keys; wrong types.
     """
     values = _composed(Path(path), ())
+    apply(values, budget(path, overrides))
     apply(values, overrides)
     try:
         resolved = OmegaConf.to_container(OmegaConf.create(values), resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise InputError(f"{path}: {str(error).splitlines()[0]}") from error
     return _section(Config, resolved, str(path))
+
+
+def budget(path: str | Path, overrides: Sequence[str]) -> list[str]:
+    """The overrides that ``budget=NAME`` among ``overrides`` stands for in an experiment; none without it.
+
+    Raises:
+        InputError: the experiment has no such budget.
+    """
+    asked: Block = {}
+    apply(asked, [override for override in overrides if override.startswith("budget=")])
+    name = asked.get("budget", "full")
+    known = {"full": [], **_composed(Path(path), ()).get("budgets", {})}
+    if name not in known:
+        raise InputError(f"{path} has no budget {name!r}; it has {listed(known)}")
+    found: list[str] = known[name]
+    return found
 
 
 def save(config: Config, path: str | Path) -> None:

@@ -22,6 +22,7 @@ from crossmodal.audio.decode import features_of
 from crossmodal.audio.segments import Segment, segments
 from crossmodal.errors import InputError
 from crossmodal.files import atomic, read_json, write_json
+from crossmodal.precision import at_least_float32
 from crossmodal.settings import Amount, Count, Setting
 from crossmodal.types import AudioEncoder, Batch, Embeddings, PathLike, TextEncoder, moved
 
@@ -68,6 +69,8 @@ class TrackVectors(NamedTuple):
 class DualEncoder(nn.Module):
     """Two encoders, each with a linear projection into one space of unit vectors.
 
+    With the text encoder ``none`` it is a model of audio alone: there is no projection, and ``dim`` is the encoder's.
+
     Args:
         audio_encoder: ``{"name": ..., **settings}``, a plug-in of ``encoders/audio``.
         text_encoder: the same, of ``encoders/text``.
@@ -86,16 +89,18 @@ class DualEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.settings = {"audio_encoder": audio_encoder, "text_encoder": text_encoder, "dim": dim, "window_s": window_s}
-        self.dim, self.window_s = dim, window_s
+        self.window_s = window_s
         self.audio_encoder: AudioEncoder = registry.build_block("encoders.audio", audio_encoder, trust)
         self.text_encoder: TextEncoder = registry.build_block("encoders.text", text_encoder, trust)
-        self.audio_projection = nn.Linear(self.audio_encoder.dim, dim)
-        self.text_projection = nn.Linear(self.text_encoder.dim, dim)
+        self.reads = self.text_encoder.reads
+        self.dim = dim if self.reads else self.audio_encoder.dim
+        self.audio_projection = nn.Linear(self.audio_encoder.dim, dim) if self.reads else nn.Identity()
+        self.text_projection = nn.Linear(self.text_encoder.dim, dim) if self.reads else nn.Identity()
 
     @property
     def sample_rate(self) -> int:
         """Of the waveforms that the audio encoder's front end takes, in Hz."""
-        return self.audio_encoder.sample_rate
+        return self.audio_encoder.frontend.sample_rate
 
     @property
     def window(self) -> int:
@@ -105,7 +110,7 @@ class DualEncoder(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.audio_projection.weight.device
+        return next(self.parameters()).device
 
     @property
     def fingerprint(self) -> str:
@@ -117,26 +122,37 @@ class DualEncoder(nn.Module):
         digest.update(self.text_encoder.identity())
         return digest.hexdigest()[:16]
 
-    def forward(self, batch: Batch) -> Embeddings:
-        """Embed a batch, waveforms or features, for training: ``audio (views, batch, dim)``, ``text (texts, dim)``."""
+    def forward(self, batch: Batch, sequence: bool = False) -> Embeddings:
+        """Embed a batch, or a part of one, waveforms or features, for training.
+
+        Args:
+            batch: ``audio (views, batch, ...)``.
+            sequence: whether the encoder's sequence is wanted too; it takes a second pass through the encoder.
+        """
         audio, lengths = self.frontend_features(batch)
-        flat = self.audio_encoder.forward(audio.flatten(0, 1), lengths.flatten())
-        vectors = F.normalize(self.audio_projection(flat).float(), dim=-1).view(*audio.shape[:2], self.dim)
+        flat = audio.flatten(0, 1)
+        features = at_least_float32(self.audio_encoder.forward(flat, lengths.flatten()))
+        vectors = F.normalize(at_least_float32(self.audio_projection(features)), dim=-1)
+        steps = at_least_float32(self.audio_encoder.sequence(flat)) if sequence else None
+        views = audio.shape[:2]
         return Embeddings(
-            audio=vectors, text=self._text(batch.tokens) if batch.tokens else vectors.new_zeros(0, self.dim)
+            audio=vectors.view(*views, -1),
+            text=self._text(batch.tokens) if batch.tokens else vectors.new_zeros(0, self.dim),
+            features=features.view(*views, -1),
+            sequence=None if steps is None else steps.view(*views, *steps.shape[1:]),
         )
 
     def frontend_features(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """A batch's features ``(views, batch, frames, bands)`` and their lengths, computed if it holds waveforms."""
-        if batch.audio.ndim > 3:
+        """Features ``(views, batch, frames, *shape)`` and their lengths, computed if the batch holds waveforms."""
+        if not batch.sampled:
             return batch.audio, batch.lengths
         frontend = self.audio_encoder.frontend
-        return frontend(batch.audio), torch.tensor(
+        return frontend.forward(batch.audio), torch.tensor(
             [[frontend.frames(int(n)) for n in view] for view in batch.lengths], device=batch.audio.device
         )
 
     def _text(self, tokens: dict[str, Tensor]) -> Tensor:
-        return F.normalize(self.text_projection(self.text_encoder.forward(tokens)).float(), dim=-1)
+        return F.normalize(at_least_float32(self.text_projection(self.text_encoder.forward(tokens))), dim=-1)
 
     def embed_text(self, texts: Sequence[str], batch_size: int = 64) -> Floats:
         """Unit vectors ``(texts, dim)``; a text may be of any length, in any language."""
@@ -166,12 +182,13 @@ class DualEncoder(nn.Module):
 
         Short tracks share a batch: as many are read ahead as fill ``batch_size`` segments.
         """
+        frontend = self.audio_encoder.frontend
         with evaluating(self):
             group: list[list[Segment]] = []
             sounds: list[Floats] = []
             for frames in tracks:
-                # n hops of sound give n + 1 frames: the last one is centred on the end, and is no window by itself
-                group.append(segments(max(1, len(frames) - 1), self.window))
+                # n hops of sound may give n + 1 frames: the last one is centred on the end, and is no window by itself
+                group.append(segments(max(1, frontend.hops(len(frames))), self.window))
                 sounds += [frames[part.start : part.stop + 1][: self.window] for part in group[-1]]
                 if len(sounds) >= batch_size:
                     yield from self._tracks(group, sounds, batch_size)

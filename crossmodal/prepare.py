@@ -17,6 +17,7 @@ from crossmodal.data.engine import named
 from crossmodal.data.extraction import extract
 from crossmodal.data.loader import Batches, Crops, Tags, Texts, Waveforms
 from crossmodal.data.manifest import Manifest
+from crossmodal.data.splits import split_by_group
 from crossmodal.data.store import FeatureStore
 from crossmodal.errors import InputError
 from crossmodal.files import Skipped
@@ -76,20 +77,44 @@ def open_store(config: Config, manifest: Manifest, frontend: LogMel, say: Say) -
     return store
 
 
-def make_batches(config: Config, model: DualEncoder, manifest: Manifest, store: FeatureStore | None) -> Batches:
-    """The training batches; the text encoder learns its vocabulary, and the audio encoder its normaliser, from them."""
-    part = manifest.part(config.split, "train")
+def labelled(part: Manifest, share: float) -> Manifest:
+    """A training part in which only a share of the groups keeps its texts and tags; drawn by the hash of the group.
+
+    The others count as not annotated: they are audio alone.
+    """
+    if share == 1:
+        return part
+    tracks = part.tracks.set_index("track_id")
+    groups = tracks["group"].where(tracks["group"] != "", tracks.index.to_series())
+    parts = split_by_group(groups, {"kept": share, "dropped": 1 - share}, salt="labelled")
+    kept = parts.index[parts == "kept"]
+    tables = {name: getattr(part, name) for name in ("texts", "tags", "annotated")}
+    return replace(part, **{name: rows[rows["track_id"].isin(kept)] for name, rows in tables.items()})
+
+
+def make_batches(config: Config, model: DualEncoder, part: Manifest, store: FeatureStore | None) -> Batches:
+    """The batches of a training part, from its store or from its files."""
+    frontend = model.audio_encoder.frontend
     crops: Crops = store or Waveforms(
-        {str(track): Path(path) for track, path in part.paths().items()}, model.sample_rate
+        {str(track): Path(path) for track, path in part.paths().items()}, frontend.sample_rate, frontend.channels
     )
     tracks = [track for track in part.tracks["track_id"] if store is None or track in store]
     if not tracks:
         raise InputError(f"not one of the {len(part)} training tracks has features")
-    window = model.window if store else round(config.window_s * model.sample_rate)
-    texts = Texts(part, config.text)
-    plan = config.train
-    tokenize = model.text_encoder.tokenize
-    return Batches(tracks, crops, texts, Tags(part), tokenize, plan.batch_size, plan.views, window, config.seed)
+    rate = frontend.frame_rate if store else frontend.sample_rate
+    window = model.window if store else round(config.window_s * frontend.sample_rate)
+    return Batches(
+        tracks=tracks,
+        crops=crops,
+        texts=Texts(part, config.text),
+        tags=Tags(part),
+        tokenize=model.text_encoder.tokenize,
+        batch_size=config.train.batch_size,
+        views=config.views,
+        window=window,
+        gap=round(config.views.gap_s * rate),
+        seed=config.seed,
+    )
 
 
 def fit_encoders(model: DualEncoder, batches: Batches, frames: int = 100_000) -> None:
@@ -97,10 +122,10 @@ def fit_encoders(model: DualEncoder, batches: Batches, frames: int = 100_000) ->
     model.text_encoder.fit(batches.texts.corpus())
     found: list[torch.Tensor] = []
     for step in range(len(batches.tracks) // batches.batch_size + 1):
-        batch = batches[step]
-        features, lengths = model.frontend_features(batch)
-        within = torch.arange(features.shape[-2]) < lengths.unsqueeze(-1)
-        found.append(features[within])
+        for part in batches[step]:
+            features, lengths = model.frontend_features(part)
+            within = torch.arange(features.shape[2]) < lengths.unsqueeze(-1)
+            found.append(features[within])
         if sum(map(len, found)) >= frames:
             break
     model.audio_encoder.fit(torch.cat(found))

@@ -6,7 +6,7 @@ from the family's protocol: ``class MelCNN(nn.Module, AudioEncoder)``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
@@ -16,9 +16,9 @@ from crossmodal.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
-    from crossmodal.audio.frontends import LogMel
     from crossmodal.data.manifest import Manifest
 
 Tokens = dict[str, "Tensor"]
@@ -38,13 +38,16 @@ class Batch:
 
     Attributes:
         tracks: row of each track in the loader's part, ``(batch,)`` int64.
-        audio: ``(views, batch, samples)`` waveforms, or ``(views, batch, frames, bands)`` features from a store.
-        lengths: valid samples or frames of each view, ``(views, batch)`` int64; what follows is padding.
+        audio: ``(views, batch, frames, *shape)`` features from a store, or ``(views, batch, channels, samples)``.
+        lengths: valid frames or samples of each view, ``(views, batch)`` int64; what follows is padding.
         tokens: the texts, tokenised; there are ``texts`` of them, and none when the dict is empty.
         positives: ``(texts, batch)`` bool, true where the text is about the track: sets, never a diagonal.
         tags: the tags of each track, ``(batch, tags)`` bool, in the order of the training vocabulary.
         annotated: where `tags` is known, ``(batch, tags)`` bool: the track was annotated with the tag's tagset.
         languages: the language of each text.
+        sampled: whether ``audio`` and ``lengths`` are waveforms, which the front end has still to turn into features.
+        first: where a batch is embedded in parts, ``audio``, ``lengths`` and ``tokens`` are those of a part, of which
+            this is the first track; all else is of the whole batch.
     """
 
     tracks: Tensor
@@ -55,6 +58,8 @@ class Batch:
     tags: Tensor
     annotated: Tensor
     languages: tuple[str, ...] = ()
+    sampled: bool = False
+    first: int = 0
 
     def to(self, device: torch.device) -> Batch:
         """The same batch with every tensor on ``device``."""
@@ -63,10 +68,21 @@ class Batch:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """What a model makes of a batch: ``audio (views, batch, dim)`` and ``text (texts, dim)``, rows of length one."""
+    """What a model makes of a batch; in training, of all processes' parts of it together.
+
+    Attributes:
+        audio: ``(views, batch, dim)``, the tracks in the joint space, rows of length one.
+        text: ``(texts, dim)``, likewise.
+        features: ``(views, batch, features)``, the audio encoder's output before its projection into the joint space.
+        sequence: ``(views, batch, time, features)`` before pooling; only where an objective needs it.
+        targets: ``(views, batch, ...)``, what the objective's own `Objective.targets` gave; None for others.
+    """
 
     audio: Tensor
     text: Tensor
+    features: Tensor
+    sequence: Tensor | None = None
+    targets: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -76,28 +92,76 @@ class Space:
     Attributes:
         dim: of the joint space.
         tags: the training vocabulary, ``(tagset, tag)``.
+        features: dimensions of the audio encoder's output, before its projection.
     """
 
     dim: int
     tags: tuple[tuple[str, str], ...]
+    features: int
+
+
+class FrontEnd(Protocol):
+    """Samples to features, in one code path for files, blocks of files and batches on the device.
+
+    Attributes:
+        sample_rate: of the samples, in Hz.
+        channels: of the samples, 1 or 2.
+        settings: of its constructor, in full.
+        silence: the feature of digital silence.
+    """
+
+    sample_rate: int
+    channels: int
+    settings: dict[str, Any]
+    silence: float
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the class and its settings: features of equal fingerprints can be mixed."""
+        ...
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one frame: ``(bands,)``, ``(channels, bands)`` for two channels."""
+        ...
+
+    def frames(self, samples: int) -> int:
+        """The number of frames that so many samples give."""
+        ...
+
+    def hops(self, frames: int) -> int:
+        """The whole steps from frame to frame that so many frames of a track stand for."""
+        ...
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Samples ``(..., channels, samples)`` in [-1, 1] to features ``(..., frames, *shape)``, float32."""
+        ...
+
+    def stream(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        """Blocks ``(channels, samples)`` of one file to blocks ``(frames, *shape)`` that join to those of the file."""
+        ...
 
 
 class AudioEncoder(Protocol):
     """Audio to vectors. ``frontend`` turns samples into features; a store holds just these features."""
 
-    sample_rate: int
     dim: int
-    frontend: LogMel
+    frontend: FrontEnd
 
     def fit(self, frames: Tensor) -> None:
-        """Set normaliser statistics from training frames ``(frames, bands)``; by default there are none."""
+        """Set normaliser statistics from training frames ``(frames, *shape)``; by default there are none."""
 
     def sequence(self, features: Tensor) -> Tensor:
-        """Features ``(batch, frames, bands)`` to ``(batch, time, dim)``."""
+        """Features ``(batch, frames, *shape)`` to ``(batch, time, dim)``, before pooling."""
         ...
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Features ``(batch, frames, bands)`` to ``(batch, dim)``; frames at and after ``lengths`` do not count."""
+        """Features ``(batch, frames, *shape)`` to ``(batch, dim)``; frames at and after ``lengths`` do not count."""
         ...
 
 
@@ -105,6 +169,7 @@ class TextEncoder(Protocol):
     """Texts of any length, in any language, to vectors."""
 
     dim: int
+    reads: ClassVar[bool] = True  # false for a model of audio alone
 
     def fit(self, texts: Sequence[str]) -> None:
         """Learn a tokenizer or a vocabulary from the training texts; by default there is nothing to learn."""
@@ -134,13 +199,30 @@ class TextEncoder(Protocol):
 
 
 class Objective(Protocol):
-    """A loss: ``forward`` returns named scalar terms, which the loop weighs, sums and logs."""
+    """A loss over a whole batch: ``forward`` returns named scalar terms, which the loop weighs, sums and logs.
 
-    needs: ClassVar[frozenset[str]]  # of {"text", "tags", "views"}
+    The loop gathers embeddings over processes before it calls `forward`: an objective knows of no process, no
+    micro-batch and no device. It owns what only training needs: projector, predictor, temperature, queue, teacher.
+    """
+
+    needs: ClassVar[frozenset[str]]  # of {"text", "tags", "views", "sequence"}
+
+    def start(self, encoder: AudioEncoder) -> None:
+        """Before the first step, and before a saved state is restored: copy a teacher; by default nothing."""
+
+    def targets(self, features: Tensor, lengths: Tensor) -> Tensor | None:
+        """What a teacher makes of features ``(n, frames, *shape)``: ``(n, ...)``; by default there is no teacher.
+
+        The loop calls it under no_grad, part by part of a batch; `forward` finds the whole in ``embeddings.targets``.
+        """
+        return None
 
     def forward(self, batch: Batch, embeddings: Embeddings) -> dict[str, Tensor]:
         """The terms for a batch, each a scalar tensor."""
         ...
+
+    def after_step(self, encoder: AudioEncoder, done: float) -> None:
+        """After an optimiser's step, with the share of training done: move a teacher; by default nothing."""
 
 
 class Step(NamedTuple):

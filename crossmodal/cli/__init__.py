@@ -32,20 +32,32 @@ app.add_typer(data.app, name="data")
 
 RunFolder = Annotated[Path, typer.Argument(help="A run's folder, or its experiment's (the newest run then).")]
 
+Experiment = Annotated[
+    list[str] | None, typer.Argument(help="[EXPERIMENT.yaml] [key=value ...] [~key ...]", show_default=False)
+]
+
 
 @app.command()
-def train(
-    arguments: Annotated[
-        list[str] | None, typer.Argument(help="[EXPERIMENT.yaml] [key=value ...] [~key ...]", show_default=False)
-    ] = None,
-) -> None:
+def train(arguments: Experiment = None) -> None:
     """Train an experiment (experiments/quickstart.yaml unless named), or go on with its unfinished run."""
+    _train(arguments, QUICKSTART)
+
+
+@app.command()
+def ssl(arguments: Experiment = None) -> None:
+    """Train on audio alone (experiments/ssl_quickstart.yaml unless named), or go on with an unfinished run."""
+    _train(arguments, QUICKSTART.with_name("ssl_quickstart.yaml"))
+
+
+def _train(arguments: list[str] | None, experiment: Path) -> None:
     from crossmodal import config
     from crossmodal.training import train as run
 
     given = list(arguments or [])
     named = bool(given) and "=" not in given[0] and not given[0].startswith("~")
-    path = Path(given.pop(0)) if named else QUICKSTART
+    path = Path(given.pop(0)) if named else experiment
+    for override in config.budget(path, given):
+        say(f"budget: {override}")
     run(config.load(path, given), say)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from crossmodal.audio.decode import decode, probe
-from crossmodal.config import Text
+from crossmodal.audio.decode import Channels, decode, probe
+from crossmodal.config import Text, Views
 from crossmodal.data.lexicon import Lexicon
 from crossmodal.data.manifest import Manifest
+from crossmodal.data.pairs import starts
 from crossmodal.data.text import sentences
 from crossmodal.errors import InputError
 from crossmodal.types import Batch, Tokens
@@ -25,6 +26,7 @@ class Crops(Protocol):
     """Where training crops come from: features (`FeatureStore`) or waveforms (`Waveforms`)."""
 
     silence: float | NDArray[np.floating]  # one value, or those of a frame
+    sampled: bool  # whether they are waveforms
 
     def length(self, track_id: str) -> int:
         """Frames, or samples, of a track."""
@@ -39,20 +41,25 @@ class Waveforms(Crops):
     """Crops decoded from the files as they are asked for, in samples at ``sample_rate``."""
 
     silence = 0.0
+    sampled = True
 
-    def __init__(self, paths: dict[str, Path], sample_rate: int) -> None:
-        self.paths, self.sample_rate = paths, sample_rate
+    def __init__(self, paths: dict[str, Path], sample_rate: int, channels: Channels = 1) -> None:
+        self.paths, self.sample_rate, self.channels = paths, sample_rate, channels
+        self._lengths: dict[str, int] = {}
 
     def length(self, track_id: str) -> int:
         """Samples of a track."""
-        return int(probe(self.paths[track_id]).duration * self.sample_rate)
+        if track_id not in self._lengths:
+            self._lengths[track_id] = int(probe(self.paths[track_id]).duration * self.sample_rate)
+        return self._lengths[track_id]
 
     def crop(self, track_id: str, start: int, length: int) -> NDArray[np.floating]:
-        """Samples ``(length,)``, fewer at the end of the file."""
+        """Samples ``(length, channels)``, fewer at the end of the file."""
         begin = start / self.sample_rate
         end = begin + length / self.sample_rate
-        mono: NDArray[np.float32] = decode(self.paths[track_id], self.sample_rate, start_s=begin, stop_s=end)[0]
-        return mono[:length]
+        path = self.paths[track_id]
+        samples: NDArray[np.float32] = decode(path, self.sample_rate, self.channels, start_s=begin, stop_s=end)
+        return samples[:, :length].T
 
 
 class Wording(NamedTuple):
@@ -143,11 +150,35 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class Batches(Dataset[Batch]):
+class Share:
+    """Which part of every batch a process embeds, and how much of that at a time.
+
+    Attributes:
+        process: number of this process.
+        processes: how many there are; each embeds as many tracks of a batch as any other.
+        micro_batch: tracks at a time; all of the process's part if None.
+    """
+
+    process: int = 0
+    processes: int = 1
+    micro_batch: int | None = None
+
+    def parts(self, batch_size: int) -> list[slice]:
+        """The tracks of a batch that this process embeds, one part after the other."""
+        own = batch_size // self.processes
+        first, size = self.process * own, min(self.micro_batch or own, own)
+        return [slice(start, min(start + size, first + own)) for start in range(first, first + own, size)]
+
+
+@dataclass(frozen=True)
+class Batches(Dataset[list[Batch]]):
     """The batches of a training run: item ``step`` is that step's batch, whoever asks and whenever.
 
     Every epoch is a permutation of all tracks, one follows the other without a gap, and a batch may straddle two, so
     no track is left out because the last batch would be short.
+
+    An item is the list of the parts of the batch that `share` asks for. What is drawn for a batch does not depend on
+    how it is shared: all of it is drawn everywhere, and only the audio and the tokens of the parts are read.
     """
 
     tracks: Sequence[str]
@@ -156,30 +187,52 @@ class Batches(Dataset[Batch]):
     tags: Tags
     tokenize: Callable[[Sequence[str]], Tokens]
     batch_size: int
-    views: int
+    views: Views
     window: int
+    gap: int
     seed: int
+    share: Share = Share()
 
-    def __getitem__(self, step: int) -> Batch:
-        """The batch of a step."""
+    def __getitem__(self, step: int) -> list[Batch]:
+        """The parts of the batch of a step."""
         rng = np.random.default_rng([self.seed, step])
         rows = self._rows(step * self.batch_size)
         ids = [self.tracks[row] for row in rows]
-        audio, lengths = self._audio(ids, rng)
-        draws = (self.texts.draw(track, rng) for track in ids for _ in range(self.texts.settings.per_track))
-        drawn = [text for text in draws if text is not None]
-        about = [[track in text.tracks for track in ids] for text in drawn]
+        starts = [self._starts(track, rng) for track in ids]
+        draws = [[self.texts.draw(track, rng) for _ in range(self.texts.settings.per_track)] for track in ids]
+        drawn = [[text for text in texts if text is not None] for texts in draws]
+        whole = self._whole(rows, ids, [text for texts in drawn for text in texts])
+        return [
+            self._part(whole, part.start, ids[part], starts[part], [text for texts in drawn[part] for text in texts])
+            for part in self.share.parts(self.batch_size)
+        ]
+
+    def _starts(self, track: str, rng: np.random.Generator) -> list[int]:
+        views = self.views
+        return starts(self.crops.length(track), self.window, views.count, views.pair, self.gap, rng)
+
+    def _whole(self, rows: NDArray[np.int64], ids: Sequence[str], texts: Sequence[Wording]) -> Batch:
+        """The batch without audio and tokens."""
+        about = [[track in text.tracks for track in ids] for text in texts]
         tags, annotated = self.tags.matrix(ids)
         return Batch(
             tracks=torch.from_numpy(rows),
-            audio=torch.from_numpy(audio),
-            lengths=torch.from_numpy(lengths),
-            tokens=self.tokenize([text.text for text in drawn]) if drawn else {},
-            positives=torch.tensor(about, dtype=torch.bool).view(len(drawn), len(ids)),
+            audio=torch.empty(0),
+            lengths=torch.empty(0),
+            tokens={},
+            positives=torch.tensor(about, dtype=torch.bool).view(len(texts), len(ids)),
             tags=tags,
             annotated=annotated,
-            languages=tuple(text.language for text in drawn),
+            languages=tuple(text.language for text in texts),
+            sampled=self.crops.sampled,
         )
+
+    def _part(
+        self, whole: Batch, first: int, ids: Sequence[str], begins: Sequence[Sequence[int]], texts: Sequence[Wording]
+    ) -> Batch:
+        audio, lengths = self._audio(ids, begins)
+        tokens = self.tokenize([text.text for text in texts]) if texts else {}
+        return replace(whole, audio=audio, lengths=lengths, tokens=tokens, first=first)
 
     def _rows(self, start: int) -> NDArray[np.int64]:
         positions = np.arange(start, start + self.batch_size)
@@ -187,34 +240,35 @@ class Batches(Dataset[Batch]):
         orders = {e: np.random.default_rng([self.seed, 1, e]).permutation(len(self.tracks)) for e in np.unique(epochs)}
         return np.array([orders[epoch][place] for epoch, place in zip(epochs, places, strict=True)])
 
-    def _audio(self, ids: Sequence[str], rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        crops = [[self._crop(track, rng) for track in ids] for _ in range(self.views)]
-        shape = (self.views, len(ids), self.window, *crops[0][0].shape[1:])
+    def _audio(self, ids: Sequence[str], begins: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Audio as in `Batch`, and its lengths, of tracks whose crops begin at ``begins``, ``(tracks, views)``."""
+        crops = [
+            [self.crops.crop(track, own[view], self.window) for track, own in zip(ids, begins, strict=True)]
+            for view in range(self.views.count)
+        ]
+        shape = (self.views.count, len(ids), self.window, *crops[0][0].shape[1:])
         audio = np.full(shape, self.crops.silence, np.float32)
-        for view, row in np.ndindex(self.views, len(ids)):
+        for view, row in np.ndindex(self.views.count, len(ids)):
             audio[view, row, : len(crops[view][row])] = crops[view][row]
-        return audio, np.array([[len(crop) for crop in view] for view in crops])
-
-    def _crop(self, track: str, rng: np.random.Generator) -> NDArray[np.floating]:
-        spare = max(0, self.crops.length(track) - self.window)
-        return self.crops.crop(track, int(rng.integers(spare + 1)), self.window)
+        lengths = torch.tensor([[len(crop) for crop in view] for view in crops])
+        return torch.from_numpy(audio.swapaxes(-1, -2) if self.crops.sampled else audio), lengths
 
 
 @dataclass(frozen=True)
-class _Caught(Dataset[Batch | InputError]):
+class _Caught(Dataset[list[Batch] | InputError]):
     """Batches, or the user's mistake as a value: raised in a worker, it would arrive as a traceback in a message."""
 
     batches: Batches
 
-    def __getitem__(self, step: int) -> Batch | InputError:
+    def __getitem__(self, step: int) -> list[Batch] | InputError:
         try:
             return self.batches[step]
         except InputError as error:
             return error
 
 
-def load(batches: Batches, start: int, stop: int, workers: int) -> Iterator[Batch]:
-    """The batches of steps ``start`` to ``stop``, prepared ahead by ``workers`` processes (0: in this one)."""
+def load(batches: Batches, start: int, stop: int, workers: int) -> Iterator[list[Batch]]:
+    """The parts of batches ``start`` to ``stop``, prepared ahead by ``workers`` processes (0: in this one)."""
     loader = DataLoader(
         _Caught(batches),
         batch_size=None,
@@ -223,7 +277,7 @@ def load(batches: Batches, start: int, stop: int, workers: int) -> Iterator[Batc
         prefetch_factor=4 if workers else None,
         generator=torch.Generator().manual_seed(batches.seed),  # else the loader would draw from the global one
     )
-    for batch in loader:
-        if isinstance(batch, InputError):
-            raise batch
-        yield batch
+    for parts in loader:
+        if isinstance(parts, InputError):
+            raise parts
+        yield parts

@@ -39,6 +39,8 @@ class FeatureStore:
         InputError: the file is missing, is no store, or was never finished.
     """
 
+    sampled = False
+
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.is_file():

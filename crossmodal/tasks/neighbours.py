@@ -1,0 +1,90 @@
+"""Music to music: tracks that share a tag should be neighbours. It needs no text encoder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossmodal.data.manifest import Manifest
+from crossmodal.errors import InputError
+from crossmodal.metrics import retrieval as metrics
+from crossmodal.metrics.bootstrap import bootstrap
+from crossmodal.types import Task
+
+if TYPE_CHECKING:
+    from crossmodal.embedding import Embedded
+
+Bools = NDArray[np.bool_]
+
+
+class Neighbours(Task):
+    """Whole tracks against the tracks of other groups by cosine; relevant is what shares a tag of a tagset.
+
+    The tracks of the query's own group (album, artist) are no candidates: they would be found by their production.
+    ``map`` is the mean over tagsets. Intervals: bootstrap over the queries, clustered by group.
+
+    Args:
+        tagsets: those that are judged, each by itself; all of the part's if None.
+        draws: of the bootstrap; 0 for none.
+        seed: of the bootstrap.
+    """
+
+    primary: ClassVar[str] = "map"
+
+    def __init__(self, tagsets: list[str] | None = None, draws: int = 1000, seed: int = 0) -> None:
+        self.tagsets, self.draws, self.seed = tagsets, draws, seed
+
+    def evaluate(self, embedded: Embedded, part: str = "test") -> dict[str, Any]:
+        """``<tagset>/map`` and their mean, ``map``: value, low, high, chance, queries and candidates."""
+        vectors = embedded.vectors(part)
+        manifest = embedded.part(part).select(vectors.track_ids)
+        scores = vectors.vectors @ vectors.vectors.T
+        found: dict[str, Any] = {}
+        for tagset in self.tagsets or sorted(manifest.tags["tagset"].unique()):
+            judged = self._tagset(manifest, tagset, scores, vectors.track_ids)
+            found |= {f"{tagset}/map": judged} if judged else {}
+        if not found:
+            raise InputError(f"neighbours: no two tracks of part {part} in different groups share a tag")
+        return {**found, "map": _mean(list(found.values()))}
+
+    def _tagset(
+        self, manifest: Manifest, tagset: str, scores: NDArray[np.floating], ids: tuple[str, ...]
+    ) -> dict[str, Any] | None:
+        relevance, groups = shared(manifest, tagset, ids), groups_of(manifest, ids)
+        exclude = groups[:, None] == groups
+        if not (relevance & ~exclude).any():
+            return None
+        values = metrics.per_query(scores, relevance, list(ids), exclude, ks=[])["map"]
+        chance = metrics.chance("audio_to_audio", relevance, exclude, [])["audio_to_audio/map"]
+        asked = ~np.isnan(values)
+        counts = {"queries": int(asked.sum()), "candidates": int((~exclude).sum(1).max())}
+        interval = bootstrap(values, list(groups), self.draws, self.seed) if self.draws else None
+        bounds = {"low": interval.low, "high": interval.high} if interval else {"low": None, "high": None}
+        return {"value": float(np.mean(values[asked])), **bounds, "chance": chance, **counts}
+
+
+def shared(manifest: Manifest, tagset: str, ids: tuple[str, ...]) -> Bools:
+    """``(tracks, tracks)``: which tracks share a tag of a tagset, in the order of ``ids``."""
+    rows = manifest.tags[manifest.tags["tagset"] == tagset]
+    if rows.empty:
+        raise InputError(f"neighbours: there is no tagset {tagset!r} in the part that is judged")
+    places = {track: place for place, track in enumerate(ids)}
+    names = {tag: place for place, tag in enumerate(rows["tag"].unique())}
+    has = np.zeros((len(ids), len(names)), np.float32)
+    has[rows["track_id"].map(places), rows["tag"].map(names)] = 1
+    return has @ has.T > 0
+
+
+def groups_of(manifest: Manifest, ids: tuple[str, ...]) -> NDArray[np.str_]:
+    """The group of each track; itself where it has none."""
+    groups = dict(zip(manifest.tracks["track_id"], manifest.tracks["group"], strict=True))
+    return np.array([groups[track] or track for track in ids])
+
+
+def _mean(judged: list[dict[str, Any]]) -> dict[str, Any]:
+    """Over tagsets; the interval of a mean of dependent means is not known."""
+    value, chance = (float(np.mean([found[key] for found in judged])) for key in ("value", "chance"))
+    counts = {key: max(found[key] for found in judged) for key in ("queries", "candidates")}
+    return {"value": value, "low": None, "high": None, "chance": chance, **counts}
