@@ -29,7 +29,11 @@ def embeddings(views: int, tracks: int, texts: int, dim: int = 8, dtype: torch.d
     generator = torch.Generator().manual_seed(7)
     audio = torch.randn(views, tracks, dim, generator=generator, dtype=dtype)
     text = torch.randn(texts, dim, generator=generator, dtype=dtype)
-    return Embeddings(F.normalize(audio, dim=-1), F.normalize(text, dim=-1))
+    return given_as(F.normalize(audio, dim=-1), F.normalize(text, dim=-1))
+
+
+def given_as(audio: Tensor, text: Tensor) -> Embeddings:
+    return Embeddings(audio, text, features=audio)
 
 
 def by_loops(similarity: Tensor, positives: Tensor) -> float:
@@ -85,7 +89,7 @@ def test_gradient_of_the_objective_reaches_audio_text_and_scale() -> None:
     objective, given = Clip().double(), embeddings(2, 6, 5)
     inputs = (given.audio.requires_grad_(), given.text.requires_grad_())
     assert torch.autograd.gradcheck(
-        lambda audio, text: objective(batch(SHARED, 2), Embeddings(audio, text))["clip"], inputs
+        lambda audio, text: objective(batch(SHARED, 2), given_as(audio, text))["clip"], inputs
     )
     objective(batch(SHARED, 2), given)["clip"].backward()
     assert objective.log_scale.grad is not None
@@ -131,8 +135,8 @@ def test_bf16_autocast_and_bf16_inputs_are_computed_in_float32() -> None:
     assert plain.item() == pytest.approx(exact, rel=1e-5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(objective(batch(SHARED), given)["clip"], plain)
-    half = Embeddings(given.audio.bfloat16(), given.text.bfloat16())
-    same = Embeddings(half.audio.float(), half.text.float())
+    half = given_as(given.audio.bfloat16(), given.text.bfloat16())
+    same = given_as(half.audio.float(), half.text.float())
     assert objective(batch(SHARED), half)["clip"].dtype == torch.float32
     assert torch.equal(objective(batch(SHARED), half)["clip"], objective(batch(SHARED), same)["clip"])
 
@@ -147,7 +151,7 @@ def test_scale_is_bounded_and_comes_back_from_its_bound() -> None:
     with torch.no_grad():
         objective.log_scale.fill_(9.0)
     assert objective.scale.item() == pytest.approx(20)
-    wrong = Embeddings(torch.eye(2)[None], torch.eye(2).flip(0))  # every text is closest to the other's track
+    wrong = given_as(torch.eye(2)[None], torch.eye(2).flip(0))  # every text is closest to the other's track
     objective(batch(torch.eye(2, dtype=torch.bool)), wrong)["clip"].backward()
     assert objective.log_scale.grad is not None
     assert objective.log_scale.grad.item() > 1  # descent lowers the scale
