@@ -13,13 +13,12 @@ from crossmodal.audio.frontends._framing import Framed, decibels
 from crossmodal.errors import InputError
 
 REACH = 16  # bins of its own window, either side, that a kernel reaches: beyond, Hann's lobes are below -82 dB
-
-
 BLOCK = 4  # a block's length, at least, in halves of the longest window: two of these are at its ends and lost
+GROUP = 12  # bands whose kernels have as many points as the widest of them
 
 
-class _Octave(nn.Module):
-    """The kernels of an octave's bands in the frequency domain, and where in a block's spectrum they lie.
+class _Group(nn.Module):
+    """The kernels of neighbouring bands in the frequency domain, and where in a block's spectrum they lie.
 
     A kernel is the transform of a window about 0, moved to the frequency of its band. The window is even, so the
     transform is real.
@@ -49,12 +48,12 @@ class _Octave(nn.Module):
 
     def forward(self, spectrum: Tensor, frames: int) -> Tensor:
         """The spectrum ``(..., points)`` of a block to power at each frame of it, ``(..., bands, frames)``."""
-        product = spectrum[..., self.places] * self.kernels
-        wrapped = product.unflatten(-1, (-1, frames)).sum(
-            -2
-        )  # sampling at the frame rate adds up what is a period apart
-        transform = torch.view_as_real(torch.fft.ifft(wrapped))
-        return transform.square().sum(-1)
+        found = spectrum.index_select(-1, self.places.flatten())  # five times as fast as brackets
+        product = found.view(*spectrum.shape[:-1], *self.places.shape) * self.kernels
+        # sampling at the frame rate adds up what is one of its periods apart
+        wrapped = product.view(*product.shape[:-1], -1, frames).sum(-2)
+        transform: Tensor = torch.fft.ifft(wrapped)
+        return transform.real.square() + transform.imag.square()
 
 
 def _check(sample_rate: int, hop: int, bins_per_octave: int, f_min: float, octaves: int) -> float:
@@ -143,8 +142,8 @@ class CQT(Framed):
         lost = math.ceil((int(halves[0]) + 1) / hop)
         block = 2 ** math.ceil(math.log2(BLOCK * lost))
         super().__init__(sample_rate, channels, settings, hop, 2 * lost * hop, len(steps), block - 2 * lost + 1)
-        parts = zip(frequencies.view(octaves, -1), halves.view(octaves, -1), strict=True)
-        self.octaves = nn.ModuleList(_Octave(*part, block, hop) for part in parts)
+        parts = zip(torch.split(frequencies, GROUP), torch.split(halves, GROUP), strict=True)
+        self.groups = nn.ModuleList(_Group(*part, block, hop) for part in parts)
         self.lost, self.block = lost, block
         self.floor_db = floor_db
         self.silence = float(decibels(torch.zeros(1), floor_db))
@@ -159,6 +158,6 @@ class CQT(Framed):
         """So many frames from the frame ``start`` on; fewer samples than a block's are followed by zeros."""
         first, size = start * self.hop, self.block * self.hop
         spectrum = torch.fft.rfft(padded[..., first : first + size], size)
-        octaves = cast("Iterable[_Octave]", self.octaves)
-        power = torch.cat([octave(spectrum, self.block) for octave in octaves], dim=-2)
+        groups = cast("Iterable[_Group]", self.groups)
+        power = torch.cat([group(spectrum, self.block) for group in groups], dim=-2)
         return decibels(power[..., self.lost : self.lost + frames].transpose(-2, -1).contiguous(), self.floor_db)

@@ -29,8 +29,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # Meseguer-Brocal et al., "An Experimental Comparison of Multi-view Self-supervised Methods for Music Tagging"
     # (ICASSP 2024). Its 128 bands reach up to 11,025 Hz, beyond half its sample rate, and 11 of them are always empty:
-    # here all lie below 8000 Hz. Its ``normalized`` power is divided by the sum of the squared window, 384: here decibels
-    # are 25.8 higher, and its floor of 1e-10 is at -74. Its other one, 100 dB below a clip's maximum, is not kept.
+    # here all lie below 8000 Hz. Its ``normalized`` power is divided by the sum of the squared window, 384: decibels
+    # are 25.8 higher here, and its floor of 1e-10 is at -74. Its other one, 100 dB below a clip's maximum, is not kept.
     "deezer": {
         "name": "log_mel",
         "sample_rate": 16_000,
