@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from multiview import FEATURES, Encoder, batch_of, embedded, make, randn
 from torch import Tensor
 
+from crossmodal import registry
 from crossmodal.types import Embeddings
 
 HEAD: dict[str, Any] = {"projector": {"widths": [8, 5]}}
@@ -141,3 +143,8 @@ def test_a_restored_state_goes_on_bit_by_bit(name: str, settings: dict[str, Any]
         part.load_state_dict(state)
     assert all(map(torch.equal, trained(*second, range(3, 6)), expected))
     assert all(map(torch.equal, second[0].state_dict().values(), first[0].state_dict().values()))
+
+
+def test_the_table_has_a_row_for_every_objective() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "objectives.md").read_text(encoding="utf-8")
+    assert [name for name in registry.names("objectives") if f"\n| `{name}`" not in table] == []
