@@ -8,10 +8,12 @@ place of those. A zip archive may hold one such file.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from http.client import HTTPException
 from io import BytesIO
 from pathlib import Path, PurePosixPath
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -64,7 +66,7 @@ def _state_dict(name: str, content: bytes, source: str) -> dict[str, Tensor]:
     except InputError as error:
         raise InputError(f"{source} {error}") from error
     except Exception as error:  # torch raises many kinds for a broken or foreign file
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
         raise InputError(f"{source} is no file of weights, or a broken one: {reason}") from error
     for key in HOLDERS:
         if isinstance(held, Mapping) and isinstance(held.get(key), Mapping):
@@ -111,14 +113,23 @@ def _unpickled(content: bytes) -> Any:
     named = _globals(content)
     refused = [name for name in named if name.partition(".")[0] not in _INERT]
     if refused:
-        raise InputError(
-            f"holds more than weights, {listed(refused, 5)}, and reading that could run anything. Where it was"
-            " made, save its state_dict() alone"
-        )
+        raise _refusal(refused)
     # an AttributeDict is filled item by item, which torch allows for a dict
     stand_ins = {name: dict if name.endswith(".AttributeDict") else _Inert for name in named}
     with torch.serialization.safe_globals([(cls, name) for name, cls in stand_ins.items()]):
-        return torch.load(BytesIO(content), map_location="cpu", weights_only=True)
+        try:
+            return torch.load(BytesIO(content), map_location="cpu", weights_only=True)
+        except UnpicklingError as error:  # torch's message begins with the advice to run what the file holds
+            if others := re.findall(r"GLOBAL (\S+)", str(error)):
+                raise _refusal(others) from error
+            raise
+
+
+def _refusal(names: Sequence[str]) -> InputError:
+    return InputError(
+        f"holds more than weights, {listed(names, 5)}, and reading that could run anything. Where it was made, save its"
+        " state_dict() alone"
+    )
 
 
 def _globals(content: bytes) -> list[str]:
