@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from crossmodal.encoders.audio.mel_cnn import MelCNN, moments
+from crossmodal.encoders.audio._layers import moments
+from crossmodal.encoders.audio.mel_cnn import MelCNN
 from crossmodal.errors import InputError
 
 FRONTEND = {"sample_rate": 8000, "n_fft": 256, "hop": 128, "bands": 16}
