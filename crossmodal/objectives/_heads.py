@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from crossmodal import registry
 from crossmodal.errors import InputError
-from crossmodal.objectives._precision import at_least_float32
+from crossmodal.precision import at_least_float32
 from crossmodal.settings import Count
 
 

@@ -2,10 +2,4 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
-
-def at_least_float32(values: Tensor) -> Tensor:
-    """Half precision becomes float32; float32 and float64 stay."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
+from crossmodal.precision import at_least_float32 as at_least_float32

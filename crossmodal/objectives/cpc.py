@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from crossmodal.errors import InputError
-from crossmodal.objectives._precision import at_least_float32
+from crossmodal.precision import at_least_float32
 from crossmodal.settings import Count
 from crossmodal.types import AudioEncoder, Batch, Embeddings, Objective, Space
 
