@@ -101,7 +101,7 @@ def test_every_row_stands_once_an_epoch(rows, batch_size):
         assert sorted(order.tolist()) == list(range(rows))
 
 
-@pytest.mark.parametrize(("rows", "batch_size"), [(241, 24), (600, 10)])
+@pytest.mark.parametrize(("rows", "batch_size"), [(253, 24), (255, 10)])
 def test_triplets_fall_into_one_batch_in_every_epoch(rows, batch_size):
     """Batches as the loader cuts them, over the ends of epochs; found by asking for pairs that are rare."""
     rng = np.random.default_rng(8)
@@ -116,6 +116,9 @@ def test_triplets_fall_into_one_batch_in_every_epoch(rows, batch_size):
     ]
     assert anchors[0] > 0.5 * len(stream)  # two of three rows of a triplet are alike
     assert anchors[1] < 0.25 * len(stream)
+    twins = np.flatnonzero((vectors[stream[:-2]] == vectors[stream[1:-1]]).all(axis=1))
+    assert len(twins) > 0.25 * len(stream)
+    assert (twins // batch_size == (twins + 2) // batch_size).all()  # an anchor and its positive, then a negative
 
 
 def test_triplets_are_spread_over_the_epoch():
