@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from features import SETTINGS, corpus
 
 from crossmodal.audio import SUFFIXES
-from crossmodal.audio.frontends import LogMel
+from crossmodal.audio.frontends import LogMel, described
 from crossmodal.data import engine
 from crossmodal.data.extraction import Features
 from crossmodal.data.manifest import Manifest
@@ -41,7 +41,7 @@ from crossmodal.data.merging import merge
 from crossmodal.data.work import Writer
 from crossmodal.files import remove
 
-WORK = Features(LogMel(**SETTINGS).settings)
+WORK = Features(described(LogMel(**SETTINGS)))
 
 
 def folder_of(path: Path) -> Manifest:

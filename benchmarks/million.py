@@ -20,14 +20,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from crossmodal.audio.frontends import LogMel
+from crossmodal.audio.frontends import LogMel, described
 from crossmodal.data.extraction import Features
 from crossmodal.data.merging import merge
 from crossmodal.data.store import FeatureStore
 from crossmodal.data.work import Done, finished
 from crossmodal.files import write_json, write_skipped
 
-WORK = Features(LogMel(8000, 256, 128, 16).settings)
+WORK = Features(described(LogMel(8000, 256, 128, 16)))
 FRAMES, SHARDS = 8, 4
 CATALOGUES = {"10 s, stereo, 128 bands": 880 * 2 * 128, "30 s, mono, 64 bands, 62.5 frames/s": 1876 * 64}
 

@@ -11,7 +11,6 @@ import torch
 
 from crossmodal import registry
 from crossmodal.audio.decode import AudioError, probe
-from crossmodal.audio.frontends import LogMel
 from crossmodal.config import Config
 from crossmodal.data.engine import named
 from crossmodal.data.extraction import extract
@@ -22,6 +21,7 @@ from crossmodal.data.store import FeatureStore
 from crossmodal.errors import InputError
 from crossmodal.files import Skipped
 from crossmodal.model import DualEncoder
+from crossmodal.types import FrontEnd
 
 Say = Callable[[str], None]
 
@@ -51,7 +51,7 @@ def without_broken(manifest: Manifest) -> Manifest:
     return replace(manifest.select(kept), skipped=(*manifest.skipped, *broken)) if broken else manifest
 
 
-def store_path(config: Config, manifest: Manifest, frontend: LogMel) -> Path:
+def store_path(config: Config, manifest: Manifest, frontend: FrontEnd) -> Path:
     """Where the features of these tracks, by this front end, are kept."""
     rows = manifest.paths().items()
     tracks = hashlib.sha256("\n".join(f"{track}\t{path}" for track, path in rows).encode()).hexdigest()[:12]
@@ -59,7 +59,7 @@ def store_path(config: Config, manifest: Manifest, frontend: LogMel) -> Path:
     return Path(config.features.folder) / f"{config.data['name']}-{tracks}-{frontend.fingerprint}-{bits}.h5"
 
 
-def open_store(config: Config, manifest: Manifest, frontend: LogMel, say: Say) -> FeatureStore | None:
+def open_store(config: Config, manifest: Manifest, frontend: FrontEnd, say: Say) -> FeatureStore | None:
     """The feature store, extracted if it is not there yet; None if the experiment trains on waveforms."""
     if config.features.source == "audio":
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from crossmodal.errors import InputError
 
@@ -105,13 +105,13 @@ class FrontEnd(Protocol):
 
     Attributes:
         sample_rate: of the samples, in Hz.
-        channels: of the samples, 1 or 2.
+        channels: of the samples: 1 for the mean of a file's channels, 2 for left and right.
         settings: of its constructor, in full.
         silence: the feature of digital silence.
     """
 
     sample_rate: int
-    channels: int
+    channels: Literal[1, 2]
     settings: dict[str, Any]
     silence: float
 

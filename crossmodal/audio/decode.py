@@ -23,7 +23,7 @@ from crossmodal.audio.codec import AudioFile, CodecFile
 from crossmodal.errors import InputError
 
 if TYPE_CHECKING:
-    from crossmodal.audio.frontends import LogMel
+    from crossmodal.types import FrontEnd
 
 Floats = NDArray[np.float32]
 Channels = Literal[1, 2]
@@ -82,13 +82,13 @@ def decode(
     return np.concatenate(found, axis=1)
 
 
-def features_of(path: str | Path, frontend: LogMel, channels: Channels = 1, stop_s: float | None = None) -> Floats:
-    """The front end's features of a file up to ``stop_s``: ``(frames, bands)``, or ``(frames, 2, bands)`` in stereo.
+def features_of(path: str | Path, frontend: FrontEnd, stop_s: float | None = None) -> Floats:
+    """The front end's features of a file up to ``stop_s``, ``(frames, *shape)``.
 
     Raises:
         AudioError: see `blocks`.
     """
-    return np.concatenate(list(frontend.stream(blocks(path, frontend.sample_rate, channels, stop_s=stop_s))))
+    return np.concatenate(list(frontend.stream(blocks(path, frontend.sample_rate, frontend.channels, stop_s=stop_s))))
 
 
 def blocks(

@@ -18,6 +18,7 @@ from crossmodal.errors import InputError, Interrupted
 
 # torch and the package's own parts are imported inside the commands: `--help` stays fast
 
+FRONTEND = "log_mel, cqt, raw or a preset, such as sslismir; or a setting, key=value. May be given again."
 QUICKSTART = Path(__file__).parents[2] / "experiments" / "quickstart.yaml"
 
 app = typer.Typer(
@@ -68,11 +69,11 @@ def features(
     workers: Workers = 2,
     engine: EngineName = "processes",
     precision: Annotated[int, typer.Option(help="Bits of a stored value, 16 or 32.")] = 16,
-    frontend: Annotated[list[str] | None, typer.Option(help="A setting of the log-mel front end, key=value.")] = None,
+    frontend: Annotated[list[str] | None, typer.Option(help=FRONTEND)] = None,
 ) -> None:
-    """Extract log-mel features of every track into one file."""
-    from crossmodal import config, registry
-    from crossmodal.audio.frontends import LogMel
+    """Extract the features of every track, log-mel unless another front end is named, into one file."""
+    from crossmodal import config
+    from crossmodal.audio import frontends
     from crossmodal.data.engine import named
     from crossmodal.data.extraction import extract
     from crossmodal.data.manifest import Manifest
@@ -80,10 +81,10 @@ def features(
     if precision not in (16, 32):
         raise InputError(f"--precision is {precision}; it is 16 or 32")
     settings: dict[str, Any] = {}
-    config.apply(settings, frontend or [])
-    registry.check_settings(LogMel, settings, "--frontend")
+    config.apply(settings, [given if "=" in given else f"name={given}" for given in frontend or []])
     doing = named(engine, workers)
-    store = extract(Manifest.load(manifest), LogMel(**settings), out, doing, precision)  # type: ignore[arg-type]
+    made_by = frontends.build(settings, "--frontend")
+    store = extract(Manifest.load(manifest), made_by, out, doing, precision)  # type: ignore[arg-type]
     say(f"{out}: {len(store.track_ids)} tracks; {len(store.skipped)} skipped (see {out.with_suffix('.skipped.csv')})")
 
 

@@ -55,7 +55,7 @@ def extract(
 ) -> None:
     """Extract mel spectrograms in dB of the tracks of a file, into shards for scripts/melspecs_merge.py."""
     start_log(log, log_level)
-    from crossmodal.audio.frontends import LogMel
+    from crossmodal.audio.frontends import LogMel, described
     from crossmodal.data import engine as engines
     from crossmodal.data.extraction import Features
     from crossmodal.data.merging import Lengths
@@ -64,9 +64,9 @@ def extract(
         raise InputError(f"--precision is {precision}; it is 16 or 32")
     if (dst / "work.json").exists() and not skip:
         raise InputError(f"{dst} holds extracted tracks; give --skip to go on with them, or another --dst")
-    frontend = LogMel(samplerate, nfft, hoplength, mels, fmin, fmax, norm="slaney")
+    frontend = LogMel(samplerate, nfft, hoplength, mels, fmin, fmax, norm="slaney", channels=1 if mono else 2)
     lengths = Lengths(length_frames, crop, pad)
-    work = Features(frontend.settings, precision, 1 if mono else 2, offset_sec, length_sec, lengths)  # type: ignore[arg-type]
+    work = Features(described(frontend), precision, offset_sec, length_sec, lengths)  # type: ignore[arg-type]
     tracks = manifest_of(tidfile, src)
     tracks = tracks.head(1) if test else tracks
     log.info("%d tracks, %s", len(tracks), "mono" if mono else "stereo")

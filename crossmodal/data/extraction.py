@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from crossmodal.audio.decode import AudioError, AudioInfo, Channels, Floats, OpenAudio, opened
-from crossmodal.audio.frontends import LogMel
+from crossmodal.audio import frontends
+from crossmodal.audio.decode import QUIETEST, AudioError, AudioInfo, Floats, OpenAudio, opened
 from crossmodal.data.engine import ALONE, Engine, run
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.merging import Lengths, merge
@@ -20,6 +20,7 @@ from crossmodal.data.store import FeatureStore
 from crossmodal.data.work import Job, Work, Worker, Write
 from crossmodal.errors import InputError
 from crossmodal.files import remove, write_skipped
+from crossmodal.types import FrontEnd
 
 TOLERANCE_S = 1.0  # a table's duration may be rounded to seconds
 TOLERANCE = 0.05  # and yet shows a file of 48 kHz whose header says 44.1
@@ -30,9 +31,8 @@ class Features(Work):
     """The work of extracting features, frame by frame.
 
     Attributes:
-        frontend: the settings of the `LogMel`.
+        frontend: name and settings of the front end, as `crossmodal.audio.frontends.described` gives them.
         precision: bits of a stored value.
-        channels: 1 for mono frames ``(bands,)``, 2 for stereo frames ``(2, bands)``.
         offset_s: where reading begins, in seconds; a track that then has no ``max_duration_s`` left is read from its
             beginning.
         max_duration_s: what follows after so many seconds is not read.
@@ -41,7 +41,6 @@ class Features(Work):
 
     frontend: dict[str, Any]
     precision: Literal[16, 32] = 16
-    channels: Channels = 1
     offset_s: float = 0.0
     max_duration_s: float | None = None
     lengths: Lengths = field(default_factory=Lengths)
@@ -69,18 +68,17 @@ class Features(Work):
     @cached_property
     def shape(self) -> tuple[int, ...]:
         """Of a frame."""
-        bands = LogMel(**self.frontend).shape
-        return bands if self.channels == 1 else (self.channels, *bands)
+        return frontends.build(self.frontend).shape
 
     def start(self) -> Worker:
         """The function that writes the frames of one track."""
-        frontend, shape = LogMel(**self.frontend), self.shape
+        frontend = frontends.build(self.frontend)
         kind = torch.float16 if self.precision == 16 else torch.float32
 
         def extract(job: Job, write: Write) -> None:
             with opened(job.path) as audio:
                 agrees(job, audio.info)
-                for frames in self._lengthened(self._frames(audio, frontend), shape, frontend.silence):
+                for frames in self._lengthened(self._frames(audio, frontend), frontend):
                     write(torch.from_numpy(frames).to(kind).numpy())  # numpy's own rounding takes ten times as long
 
         return extract
@@ -88,27 +86,27 @@ class Features(Work):
     def _offset_s(self, duration: float) -> float:
         return self.offset_s if self.offset_s + (self.max_duration_s or 0.0) <= duration else 0.0
 
-    def _frames(self, audio: OpenAudio, frontend: LogMel) -> Iterator[Floats]:
+    def _frames(self, audio: OpenAudio, frontend: FrontEnd) -> Iterator[Floats]:
         start = self._offset_s(audio.info.duration)
         stop = None if self.max_duration_s is None else start + self.max_duration_s
-        samples = audio.blocks(frontend.sample_rate, self.channels, start, stop)
-        loudest, left = frontend.silence, self.lengths.most
+        samples = audio.blocks(frontend.sample_rate, frontend.channels, start, stop)
+        silent, left = True, self.lengths.most
         for frames in frontend.stream(samples):
-            loudest = max(loudest, float(frames.max()))
+            silent = silent and float(np.abs(frames - frontend.silence).max()) < QUIETEST
             yield frames[:left]
             left = None if left is None else left - len(frames)
             if left is not None and left <= 0:
                 break
-        if loudest <= frontend.silence:
+        if silent:
             raise AudioError(audio.path, f"is silent where it was read, from {start:g} s on")
 
-    def _lengthened(self, blocks: Iterable[Floats], shape: tuple[int, ...], silence: float) -> Iterator[Floats]:
+    def _lengthened(self, blocks: Iterable[Floats], frontend: FrontEnd) -> Iterator[Floats]:
         found = 0
         for frames in blocks:
             found += len(frames)
             yield frames
         if (lacking := self.lengths.least - found) > 0:
-            yield np.full((lacking, *shape), silence, np.float32)
+            yield np.full((lacking, *frontend.shape), frontend.silence, np.float32)
 
 
 def agrees(job: Job, info: AudioInfo) -> None:
@@ -122,11 +120,10 @@ def agrees(job: Job, info: AudioInfo) -> None:
 
 def extract(
     manifest: Manifest,
-    frontend: LogMel,
+    frontend: FrontEnd,
     out: str | Path,
     engine: Engine = ALONE,
     precision: Literal[16, 32] = 16,
-    channels: Channels = 1,
     max_duration_s: float | None = None,
 ) -> FeatureStore:
     """Extract the features of a manifest's tracks into the store ``out``, and open it.
@@ -137,18 +134,18 @@ def extract(
 
     Args:
         manifest: whose tracks.
-        frontend: what turns samples into frames; it may be on any device, but extraction runs on the CPU.
+        frontend: what turns samples into frames, of one channel or of two; it may be on any device, but extraction
+            runs on the CPU.
         out: the file to write.
         engine: what does the work: this process, unless it is given.
         precision: bits of a stored value.
-        channels: 1 for mono frames ``(bands,)``, 2 for stereo frames ``(2, bands)``.
         max_duration_s: what follows in a longer file is not read.
 
     Raises:
         InputError: no track can be used, the disk is full, a worker died, or ``<out>.partial`` has other settings.
     """
     out = Path(out)
-    work = Features(frontend.settings, precision, channels, max_duration_s=max_duration_s)
+    work = Features(frontends.described(frontend), precision, max_duration_s=max_duration_s)
     folder = out.with_name(out.name + ".partial")
     with run(manifest, work, folder, engine) as results:
         skipped = results.skipped

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from crossmodal.audio.frontends import LogMel
+from crossmodal.audio import frontends
 from crossmodal.data.store import VERSION
 from crossmodal.data.work import Results
 from crossmodal.errors import InputError
@@ -104,7 +104,7 @@ def _plan(results: Results, pieces: list[_Piece]) -> str:
 def _allocate(path: Path, results: Results, pieces: list[_Piece]) -> None:
     """The whole file, with all but the frames in it."""
     identity = results.work.identity
-    frontend = LogMel(**identity["frontend"])
+    frontend = frontends.build(identity["frontend"])
     offsets = np.cumsum([0, *(piece.copied + piece.padded for piece in pieces)], dtype=np.int64)
     text, columns = h5py.string_dtype(), len(Skipped._fields)
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -115,7 +115,7 @@ def _allocate(path: Path, results: Results, pieces: list[_Piece]) -> None:
         file.create_dataset("offsets", data=offsets)
         file.create_dataset("skipped", data=np.array(results.skipped, object).reshape(-1, columns), dtype=text)
         file.attrs["version"] = VERSION
-        file.attrs["frontend"] = json.dumps(frontend.settings)
+        file.attrs["frontend"] = json.dumps(frontends.described(frontend))
         file.attrs["fingerprint"] = frontend.fingerprint
         file.attrs["silence"] = frontend.silence
         file.attrs["recipe"] = json.dumps(identity)

@@ -76,7 +76,7 @@ class Normaliser:
 
         Its fingerprint is of front end and normaliser, its silence an array of the shape of a frame.
         """
-        _check_raw(store, self.frontend, self.mean.shape)
+        _check_raw(store, self.frontend)
         with atomic(out) as temporary:
             _write(store, self, temporary)
         write_skipped(out.with_suffix(".skipped.csv"), store.skipped)
@@ -122,7 +122,7 @@ def normalise(
     """
     stores = [train, *others]
     for store in stores:
-        _check_raw(store, train.fingerprint, train.frames.shape[1:])
+        _check_raw(store, train.fingerprint)
     fitted = set(train.track_ids if track_ids is None else track_ids)
     for store in others:
         if leaked := [track for track in store.track_ids if track in fitted]:
@@ -137,13 +137,11 @@ def normalise(
     return [normaliser.apply(store, out) for store, out in zip(stores, outs, strict=True)]
 
 
-def _check_raw(store: FeatureStore, fingerprint: str, shape: tuple[int, ...]) -> None:
+def _check_raw(store: FeatureStore, fingerprint: str) -> None:
     if store.normalised:
         raise InputError(f"{store.path} is normalised already")
     if store.fingerprint != fingerprint:
         raise InputError(f"{store.path} is of another front end ({store.fingerprint}, not {fingerprint})")
-    if store.frames.shape[1:] != shape:
-        raise InputError(f"{store.path} has frames of shape {store.frames.shape[1:]}, not {shape}")
 
 
 def _chunks(store: FeatureStore, track_ids: Iterable[str]) -> Iterator[Doubles]:

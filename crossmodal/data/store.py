@@ -14,11 +14,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmodal.audio.frontends import described
 from crossmodal.errors import InputError
 from crossmodal.files import Skipped
 
 if TYPE_CHECKING:
-    from crossmodal.audio.frontends import LogMel
+    from crossmodal.types import FrontEnd
 
 VERSION = 1
 
@@ -28,7 +29,7 @@ class FeatureStore:
 
     Attributes:
         track_ids: the tracks in it, in the order of the manifest.
-        frontend_settings: the settings of the `LogMel` that made it.
+        frontend_settings: name and settings of the front end that made it, for `crossmodal.audio.frontends.build`.
         fingerprint: of that front end; if the store is normalised, of front end and normaliser together.
         normalised: the fingerprint of the normaliser, or nothing: see `crossmodal.data.normalise`.
         silence: the value of digital silence, which is the right padding; if the store is normalised, an array of the
@@ -85,7 +86,7 @@ class FeatureStore:
         return track_id in self._rows
 
     def __getitem__(self, track_id: str) -> NDArray[np.floating]:
-        """All frames of a track, ``(frames, bands)`` or, in stereo, ``(frames, 2, bands)``: a view of the file."""
+        """All frames of a track, ``(frames, *shape)``: a view of the file."""
         start, stop = self._bounds(track_id)
         return self._frames[start:stop]
 
@@ -98,7 +99,7 @@ class FeatureStore:
         """``length`` frames of a track from ``start``; fewer at its end."""
         return self[track_id][start : start + length]
 
-    def check(self, frontend: LogMel) -> None:
+    def check(self, frontend: FrontEnd) -> None:
         """Raise `InputError` if another front end made this store, or if it is normalised."""
         if self.normalised:
             raise InputError(
@@ -107,9 +108,9 @@ class FeatureStore:
             )
         if frontend.fingerprint == self.fingerprint:
             return
-        mine, theirs = self.frontend_settings, frontend.settings
+        mine, theirs = self.frontend_settings, described(frontend)
         other = [f"{key} {mine.get(key)}, not {theirs[key]}" for key in theirs if mine.get(key) != theirs[key]]
-        raise InputError(f"{self.path} was made by another front end: {'; '.join(other) or 'of another class'}")
+        raise InputError(f"{self.path} was made by another front end: {'; '.join(other)}")
 
     def _bounds(self, track_id: str) -> tuple[int, int]:
         row = self._rows.get(track_id)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from crossmodal.audio.frontends import LogMel
+from crossmodal.audio.frontends import LogMel, described
 from crossmodal.data import engine, extraction, work
 from crossmodal.data.cluster import Ray
 from crossmodal.data.engine import Processes
@@ -101,7 +101,7 @@ def test_a_cluster_writes_the_same_bytes_as_processes_also_resumed(
     assert len(before) == 6
     journals = set((tmp_path / "two.h5.partial").glob("*.jsonl"))
     # ... goes on with Ray, which does only what is left
-    features = extraction.Features(FRONTEND.settings)
+    features = extraction.Features(described(FRONTEND))
     with engine.run(manifest, features, tmp_path / "two.h5.partial", Ray(2)) as results:
         after = work.done(tmp_path / "two.h5.partial")
         written = [path for path in (tmp_path / "two.h5.partial").glob("*.jsonl") if path not in journals]

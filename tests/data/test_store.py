@@ -21,7 +21,7 @@ from filelock import FileLock
 from torch.utils.data import DataLoader
 
 from crossmodal.audio.decode import features_of
-from crossmodal.audio.frontends import LogMel
+from crossmodal.audio.frontends import LogMel, build, described
 from crossmodal.data import engine, extraction, merging, work
 from crossmodal.data.extraction import Features, extract
 from crossmodal.data.manifest import Manifest
@@ -29,6 +29,7 @@ from crossmodal.data.store import FeatureStore
 from crossmodal.errors import InputError
 
 FRONTEND = LogMel(8000, n_fft=512, hop=128, bands=32)
+STEREO = LogMel(8000, n_fft=512, hop=128, bands=32, channels=2)
 
 
 def corpus(folder: Path, tracks: int = 5, **columns: object) -> Manifest:
@@ -53,7 +54,7 @@ def test_round_trip(manifest, tmp_path, precision, tolerance):
     assert store.track_ids == ["t0", "t1", "t2"]
     assert len(store) == 3
     assert (store.fingerprint, store.silence) == (FRONTEND.fingerprint, FRONTEND.silence)
-    assert LogMel(**store.frontend_settings).fingerprint == FRONTEND.fingerprint
+    assert build(store.frontend_settings).fingerprint == FRONTEND.fingerprint
     for track in store.track_ids:
         expected = features_of(manifest.path(track), FRONTEND)
         assert store[track].dtype == np.dtype(f"float{precision}")
@@ -76,8 +77,8 @@ def test_frames_are_memory_mapped_and_a_crop_is_the_slice(manifest, tmp_path):
 
 
 def test_stereo_and_a_longest_duration(manifest, tmp_path):
-    store = extract(manifest, FRONTEND, tmp_path / "s.h5", channels=2, max_duration_s=0.25)
-    expected = features_of(manifest.path("t2"), FRONTEND, channels=2, stop_s=0.25)
+    store = extract(manifest, STEREO, tmp_path / "s.h5", max_duration_s=0.25)
+    expected = features_of(manifest.path("t2"), STEREO, stop_s=0.25)
     assert store["t2"].shape == (FRONTEND.frames(2000), 2, 32) == expected.shape
     np.testing.assert_allclose(store["t2"], expected, atol=0.05)
 
@@ -289,7 +290,7 @@ def test_lengths_are_cropped_and_padded_with_silence_early_or_late(manifest, tmp
     """t0, t1 and t2 have 32, 40 and 49 frames."""
     lengths = merging.Lengths(40, crop, pad)
     wanted = [40 if pad else 32, 40, 40 if crop else 49]
-    early, late = Features(FRONTEND.settings, 32, lengths=lengths), Features(FRONTEND.settings, 32)
+    early, late = Features(described(FRONTEND), 32, lengths=lengths), Features(described(FRONTEND), 32)
     with engine.run(manifest, early, tmp_path / "early", engine.Processes()) as results:
         merging.merge(results, tmp_path / "early.h5")
     with engine.run(manifest, late, tmp_path / "late", engine.Processes()) as results:
@@ -306,7 +307,7 @@ def test_lengths_are_cropped_and_padded_with_silence_early_or_late(manifest, tmp
 
 def test_an_offset_skips_the_beginning_of_what_is_long_enough(manifest, tmp_path):
     """t0 lasts 0.5 s, t1 0.64 s and t2 0.78 s."""
-    work = Features(FRONTEND.settings, 32, offset_s=0.2, max_duration_s=0.4)
+    work = Features(described(FRONTEND), 32, offset_s=0.2, max_duration_s=0.4)
     with engine.run(manifest, work, tmp_path / "w", engine.Processes()) as results:
         lengths = {track: len(results.rows(track)) for track in results.tracks}
         whole = features_of(manifest.path("t0"), FRONTEND)
@@ -339,12 +340,12 @@ def test_an_error_nobody_thought_of_costs_one_track_and_is_told(manifest, tmp_pa
 
 
 def test_a_shard_that_is_cut_or_gone_is_named(manifest, tmp_path):
-    with engine.run(manifest, Features(FRONTEND.settings), tmp_path / "w", engine.Processes()):
+    with engine.run(manifest, Features(described(FRONTEND)), tmp_path / "w", engine.Processes()):
         pass
     (shard,) = [path for path in (tmp_path / "w").glob("*.raw") if path.stat().st_size]
     for spoil in (lambda: shard.write_bytes(shard.read_bytes()[:99]), shard.unlink):
         spoil()
-        results = work.finished(tmp_path / "w", Features(FRONTEND.settings), ["t0", "t1", "t2"])
+        results = work.finished(tmp_path / "w", Features(described(FRONTEND)), ["t0", "t1", "t2"])
         with pytest.raises(InputError, match=r"\.raw is gone, or shorter than its journal says"):
             merging.merge(results, tmp_path / "s.h5")
 

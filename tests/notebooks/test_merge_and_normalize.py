@@ -10,6 +10,7 @@ from executing import ROOT, read, run
 from nbclient.exceptions import CellExecutionError
 
 from crossmodal import config, registry
+from crossmodal.audio.frontends import described
 from crossmodal.data import engine
 from crossmodal.data.extraction import Features
 from crossmodal.data.normalise import Normaliser
@@ -27,7 +28,7 @@ def extracted(work) -> Path:
     manifest = read_manifest(settings, lambda line: None)
     manifest.path("album-0003-2").write_bytes(b"RIFF")
     frontend = registry.build_block("encoders.audio", settings.audio_encoder).frontend
-    with engine.run(manifest, Features(frontend.settings), work / "shards", engine.ALONE) as results:
+    with engine.run(manifest, Features(described(frontend)), work / "shards", engine.ALONE) as results:
         assert [skipped.id for skipped in results.skipped] == ["album-0003-2"]
     return work
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ class Base(nn.Module, FrontEnd):
         settings: all of the constructor's arguments, as they are used.
     """
 
-    def __init__(self, sample_rate: int, channels: int, settings: dict[str, Any]) -> None:
+    def __init__(self, sample_rate: int, channels: Literal[1, 2], settings: dict[str, Any]) -> None:
         super().__init__()
         if sample_rate < 1:
             raise InputError(f"sample_rate is {sample_rate}; it is at least 1 Hz")
@@ -63,7 +63,14 @@ class Framed(Base):
     """
 
     def __init__(
-        self, sample_rate: int, channels: int, settings: dict[str, Any], hop: int, span: int, bands: int, at_once: int
+        self,
+        sample_rate: int,
+        channels: Literal[1, 2],
+        settings: dict[str, Any],
+        hop: int,
+        span: int,
+        bands: int,
+        at_once: int,
     ) -> None:
         super().__init__(sample_rate, channels, settings)
         self.hop, self.span, self.bands, self.at_once = hop, span, bands, at_once
