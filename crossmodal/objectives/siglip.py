@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crossmodal.errors import InputError
-from crossmodal.objectives._precision import at_least_float32
+from crossmodal.precision import at_least_float32
 from crossmodal.types import Batch, Embeddings, Objective
 
 

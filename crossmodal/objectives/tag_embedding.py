@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from crossmodal.data.corpus import Corpus
 from crossmodal.errors import InputError
 from crossmodal.objectives._content import Content, joined
-from crossmodal.objectives._precision import at_least_float32
+from crossmodal.precision import at_least_float32
 from crossmodal.settings import Amount
 from crossmodal.types import Batch, Embeddings, Objective, Space
 
