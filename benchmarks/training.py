@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from crossmodal import config
 from crossmodal.config import Config
 from crossmodal.data.loader import Batches, load
-from crossmodal.loop import Trainer, training_precision
+from crossmodal.loop import Trainer
+from crossmodal.precision import training_precision
 from crossmodal.model import DualEncoder
 from crossmodal.prepare import fit_encoders, make_batches, open_store, read_manifest
 from crossmodal.runs import Run

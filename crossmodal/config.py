@@ -144,9 +144,7 @@ class Config:
     tasks: dict[str, Block] = field(default_factory=lambda: {"retrieval": {}})  # name -> settings; run at the end
     queries: list[str] = field(default_factory=list)  # asked and answered on the screen at the end
     budget: str = "full"  # or the name of one of budgets
-    budgets: dict[str, list[str]] = field(
-        default_factory=dict
-    )  # name -> overrides, e.g. to try an experiment in minutes
+    budgets: dict[str, Block] = field(default_factory=dict)  # name -> what it changes, say to try it in minutes
     run: Run = field(default_factory=Run)
 
 
@@ -158,13 +156,12 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
     Args:
         path: the YAML file.
-        overrides: ``key=value`` with dotted keys and YAML values, or ``~key``. Those of a budget come before them.
+        overrides: ``key=value`` with dotted keys and YAML values, or ``~key``; what a budget changes comes before.
 
     Raises:
         InputError: file or defaults not there or not YAML; an override without its key; unknown keys; wrong types.
     """
-    values = _composed(Path(path), ())
-    apply(values, budget(path, overrides))
+    values = _merged(_composed(Path(path), ()), budget(path, overrides))
     apply(values, overrides)
     try:
         resolved = OmegaConf.to_container(OmegaConf.create(values), resolve=True, throw_on_missing=True)
@@ -173,8 +170,8 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     return _section(Config, resolved, str(path))
 
 
-def budget(path: str | Path, overrides: Sequence[str]) -> list[str]:
-    """The overrides that ``budget=NAME`` among ``overrides`` stands for in an experiment; none without it.
+def budget(path: str | Path, overrides: Sequence[str]) -> Block:
+    """What ``budget=NAME`` among ``overrides`` changes in an experiment; nothing without it.
 
     Raises:
         InputError: the experiment has no such budget.
@@ -182,11 +179,10 @@ def budget(path: str | Path, overrides: Sequence[str]) -> list[str]:
     asked: Block = {}
     apply(asked, [override for override in overrides if override.startswith("budget=")])
     name = asked.get("budget", "full")
-    known = {"full": [], **_composed(Path(path), ()).get("budgets", {})}
+    known: dict[str, Block] = {"full": {}, **_composed(Path(path), ()).get("budgets", {})}
     if name not in known:
         raise InputError(f"{path} has no budget {name!r}; it has {listed(known)}")
-    found: list[str] = known[name]
-    return found
+    return known[name]
 
 
 def save(config: Config, path: str | Path) -> None:
@@ -251,7 +247,9 @@ def _merged(under: Block, over: Block) -> Block:
         for key in _SECTIONS & under.keys() & over.keys()
         if isinstance(under[key], dict) and isinstance(over[key], dict)
     }
-    return under | over | sections
+    small, large = under.get("budgets", {}), over.get("budgets", {})
+    budgets = {name: _merged(small.get(name, {}), block) for name, block in large.items()}
+    return under | over | sections | ({"budgets": small | budgets} if small or large else {})
 
 
 def apply(values: Block, overrides: Sequence[str]) -> None:

@@ -6,26 +6,30 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
-from crossmodal.config import Train
-from crossmodal.data.loader import Batches, load
+from crossmodal import optimizers, processes
+from crossmodal.augmentation import Augment
+from crossmodal.averaging import Average
+from crossmodal.data.loader import Batches, Share, load
 from crossmodal.errors import InputError, Interrupted
 from crossmodal.files import atomic
+from crossmodal.gradients import Gradients, Terms, random_state, set_random_state
 from crossmodal.loggers import Logger
 from crossmodal.model import DualEncoder
+from crossmodal.monitor import Alarm, Monitor
 from crossmodal.runs import SCORE, Run
-from crossmodal.types import Batch
+from crossmodal.types import Batch, Embeddings
+from crossmodal.weights import keep_frozen
 
 Validate = Callable[[], dict[str, float]]
 
@@ -57,7 +61,11 @@ class Trainer:
         objectives: by name; ``forward`` gives named terms.
         weights: what each objective's terms are multiplied by.
         batches: item ``i`` is batch ``i``; a step takes ``accumulate`` of them.
+        augment: what is done to the views of a batch.
         precision: fp32 or bf16 (autocast; weights stay in fp32).
+
+    Raises:
+        InputError: the batch cannot be shared evenly by the processes.
     """
 
     def __init__(
@@ -67,27 +75,45 @@ class Trainer:
         objectives: nn.ModuleDict,
         weights: Mapping[str, float],
         batches: Batches,
+        augment: Augment,
         precision: str,
     ) -> None:
-        self.run, self.plan, self.weights, self.batches = run, run.config.train, weights, batches
+        self.run, self.plan = run, run.config.train
         self.loggers: Sequence[Logger] = ()
-        mixed = "bf16" if precision == "bf16" else "no"
-        self.accelerator = Accelerator(mixed_precision=mixed, cpu=not torch.cuda.is_available())
+        self.accelerator = processes.accelerator(precision)
+        self.batches = replace(batches, share=self._share())
         self.model, self.objectives = model.to(self.accelerator.device), objectives.to(self.accelerator.device)
-        self.parameters = [p for part in (model, objectives) for p in part.parameters() if p.requires_grad]
+        built = cast("dict[str, Any]", dict(objectives.items()))
+        for objective in built.values():
+            objective.start(model.audio_encoder)
+        if self.plan.compile:
+            cast("nn.Module", model.audio_encoder).compile()
+        named = [*model.named_parameters(), *objectives.named_parameters()]
+        trained = [(name, parameter) for name, parameter in named if parameter.requires_grad]
+        self.parameters = [parameter for _, parameter in trained]
         per_step = self.plan.batch_size * self.plan.accumulate
         self.steps = math.ceil(self.plan.epochs * len(batches.tracks) / per_step)
         self.validate_every = max(1, round(self.plan.validate_every * len(batches.tracks) / per_step))
-        optimizer = adamw(self.parameters, self.plan)
-        self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
-        self.schedule = LambdaLR(optimizer, lambda step: learning_rate(step, self.steps, self.plan.warmup))
+        optimizer = optimizers.build(run.config.optimizer, trained)
+        self.schedule = optimizers.Schedule(run.config.optimizer, optimizer, self.steps)
+        wrapped, self.optimizer = self.accelerator.prepare(synchronised(self.model, self.accelerator), optimizer)
+        seed = run.config.seed
+        self.gradients = Gradients(self.accelerator, wrapped, built, weights, augment, seed)
+        self.average = Average(model, self.plan.ema) if self.plan.ema else None
+        self.monitor, self.alarm = Monitor(self.plan.monitor_every, model.audio_projection, built), Alarm()
         self.progress = Progress()
+
+    def _share(self) -> Share:
+        own, size = self.accelerator, self.plan.batch_size
+        if size % own.num_processes:
+            raise InputError(f"train.batch_size is {size}, but {own.num_processes} processes share it: take a multiple")
+        return Share(own.process_index, own.num_processes, self.plan.micro_batch)
 
     def fit(self, validate: Validate, loggers: Sequence[Logger] = ()) -> None:
         """Train from where `restore` left off to the last step, or to the early stop.
 
         Args:
-            validate: gives metrics, `SCORE` among them, of the model as it is.
+            validate: gives metrics of the model as it is; `SCORE` among them, if there is one to go by.
             loggers: where metrics go beside metrics.jsonl.
         """
         self.loggers = loggers
@@ -95,62 +121,70 @@ class Trainer:
             self._validate(validate)
         each = self.plan.accumulate
         stream = load(self.batches, self.progress.step * each, self.steps * each, self.plan.workers)
-        bar = tqdm(total=self.steps, initial=self.progress.step, desc="train", unit="step", dynamic_ncols=True)
+        begin, hidden = self.progress.step, not self.accelerator.is_main_process
+        bar = tqdm(total=self.steps, initial=begin, desc="train", unit="step", dynamic_ncols=True, disable=hidden)
         with bar, stop_signals() as stopped:
             while self.progress.step < self.steps and not self._early():
                 row = self.step(stream)
                 bar.update()
                 bar.set_postfix(loss=f"{row['loss']:.3f}", best=f"{self.progress.best:.3f}")
-                self._after_step(row, validate, bool(stopped))
+                self._after_step(row, validate, processes.anywhere(bool(stopped)))
         self._flush()
 
-    def step(self, stream: Iterator[Batch]) -> dict[str, float]:
-        """One optimiser's step over ``accumulate`` batches; returns the loss and its terms."""
-        began, waited, terms = time.perf_counter(), 0.0, dict[str, Tensor]()
-        self.wrapped.train()
+    def step(self, stream: Iterator[list[Batch]]) -> dict[str, float]:
+        """One optimiser's step over ``accumulate`` batches; returns the loss, its terms and what was looked at."""
+        began, waited, terms, seen = time.perf_counter(), 0.0, dict[str, Tensor](), dict[str, float]()
+        self._train_mode()
         self.optimizer.zero_grad()
-        for _ in range(self.plan.accumulate):
+        share = 1 / self.plan.accumulate
+        for number in range(self.plan.accumulate):
             asked = time.perf_counter()
-            batch = next(stream)
+            parts = next(stream)
             waited += time.perf_counter() - asked
-            for name, term in self._backward(batch.to(self.accelerator.device)).items():
-                terms[name] = terms.get(name, torch.zeros(())) + term / self.plan.accumulate
-        norm = self.accelerator.clip_grad_norm_(self.parameters, self.plan.clip_norm)
-        self._check_finite("norm of the gradient", norm)
-        rate = float(self.schedule.get_last_lr()[0])
-        self.optimizer.step()
-        self.schedule.step()
+            index = self.progress.step * self.plan.accumulate + number
+            for name, term in self.gradients(index, parts, share, self._look(seen)).items():
+                terms[name] = terms.get(name, torch.zeros(())) + term.cpu() * share
+        row = {"loss": float(sum(terms.values())), **self._move(), **{name: float(t) for name, t in terms.items()}}
         self.progress.step += 1
         self.progress.seconds += time.perf_counter() - began
         self.progress.loading += waited
-        row = {"loss": float(sum(terms.values())), "grad_norm": float(norm), "lr": rate}
-        return {**row, **{name: float(term) for name, term in terms.items()}}
+        return {**row, **seen}
 
-    def _backward(self, batch: Batch) -> dict[str, Tensor]:
-        """Gradients of one batch; returns its weighted terms."""
-        with self.accelerator.autocast():
-            embeddings = self.wrapped(batch)
-        terms = {
-            term: self.weights[name] * value
-            for name, objective in self.objectives.items()
-            for term, value in objective(batch, embeddings).items()
-        }
-        loss = torch.stack(list(terms.values())).sum()
-        self._check_finite("loss", loss)
-        self.accelerator.backward(loss / self.plan.accumulate)
-        return {name: term.detach().cpu() for name, term in terms.items()}
+    def _train_mode(self) -> None:
+        self.gradients.model.train()
+        self.objectives.train()
+        keep_frozen(self.model)
 
-    def _check_finite(self, name: str, value: Tensor) -> None:
-        """Stop before a number that is none reaches the weights, and with them the saved state."""
-        if not torch.isfinite(value):
-            raise InputError(
-                f"the {name} is {value.item()} at step {self.progress.step + 1}; what was saved before it is whole."
-                " Lower train.lr"
-            )
+    def _look(self, seen: dict[str, float]) -> Callable[[Batch, Embeddings, Terms], None]:
+        """Measure collapse and compare the terms' gradients into ``seen``, where the monitor wants to look."""
+
+        def look(batch: Batch, embeddings: Embeddings, terms: Terms) -> None:
+            check_finite("loss", torch.stack(list(terms.values())).sum(), self.progress.step + 1)
+            if not seen:
+                seen.update(self.monitor.look(self.progress.step, batch, embeddings, terms))
+
+        return look
+
+    def _move(self) -> dict[str, float]:
+        """Move the weights, and what follows them."""
+        processes.average(p.grad for p in self.objectives.parameters() if p.grad is not None)
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.plan.clip_norm)
+        check_finite("norm of the gradient", norm, self.progress.step + 1)
+        rate = self.schedule.lr
+        self.optimizer.step()
+        self.schedule.step()
+        done = (self.progress.step + 1) / self.steps
+        for objective in self.gradients.objectives.values():
+            objective.after_step(self.model.audio_encoder, done)
+        if self.average:
+            self.average.update(self.model)
+        return {"grad_norm": float(norm), "lr": rate}
 
     def _after_step(self, row: dict[str, float], validate: Validate, stopped: bool) -> None:
         step = self.progress.step
         self._log(row)
+        if warning := self.alarm.hear(step, row):
+            self._warn(warning)
         if step % self.validate_every == 0 or step == self.steps:
             self._validate(validate)
         if step % self.plan.save_every == 0 or step % self.validate_every == 0 or step == self.steps or stopped:
@@ -161,19 +195,31 @@ class Trainer:
             )
 
     def _validate(self, validate: Validate) -> None:
-        metrics = validate()
+        """Validate in the main process; a better score, or none to go by, makes this the model that is kept."""
+        with self.average.applied(self.model) if self.average else nullcontext():
+            metrics = processes.from_main(validate)
+            score = metrics.get(SCORE, math.inf)
+            better = score > self.progress.best or SCORE not in metrics
+            if better and self.accelerator.is_main_process:
+                self.model.save(self.run.model)
         self._log(metrics)
-        self.progress.waits += 1
-        if metrics[SCORE] > self.progress.best:
-            self.progress.best, self.progress.best_step = metrics[SCORE], self.progress.step
-            self.progress.waits = 0
-            self.model.save(self.run.model)
+        self.schedule.validated(score)
+        self.progress.waits = 0 if better else self.progress.waits + 1
+        if better:
+            self.progress.best, self.progress.best_step = score, self.progress.step
         self._flush()
 
     def _log(self, metrics: Mapping[str, float]) -> None:
+        if not self.accelerator.is_main_process:
+            return
         self.run.log({"step": self.progress.step, **metrics})
         for logger in self.loggers:
             logger.log(self.progress.step, metrics)
+
+    def _warn(self, warning: str) -> None:
+        if self.accelerator.is_main_process:
+            self.run.log({"step": self.progress.step, "alarm": warning})
+            tqdm.write(f"step {self.progress.step}: {warning}")
 
     def _flush(self) -> None:
         for logger in self.loggers:
@@ -182,19 +228,20 @@ class Trainer:
     def _early(self) -> bool:
         return 0 < self.plan.patience <= self.progress.waits
 
+    def _stateful(self) -> dict[str, Any]:
+        """All that a resumed run goes on with, by its name in the saved state."""
+        held = {"model": self.model, "objectives": self.objectives, "optimizer": self.optimizer}
+        held |= {"schedule": self.schedule, "alarm": self.alarm}
+        return held | ({"average": self.average} if self.average else {})
+
     def save(self) -> None:
-        """Write ``state/last.pt``: weights, optimiser, schedule, random generators and progress."""
-        state = {
-            "model": self.model.state_dict(),
-            "objectives": self.objectives.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-            "progress": asdict(self.progress),
-        }
+        """Write ``state/last.pt``: weights, teachers, optimiser, schedule, random generators and progress."""
+        random = processes.everywhere(random_state())
+        if not self.accelerator.is_main_process:
+            return
+        state = {name: part.state_dict() for name, part in self._stateful().items()}
         written = BytesIO()  # torch.save reports a full disk in its own way
-        torch.save(state, written)
+        torch.save(state | {"random": random, "progress": asdict(self.progress)}, written)
         with atomic(self.run.state / "last.pt") as temporary:
             temporary.write_bytes(written.getbuffer())
 
@@ -204,19 +251,34 @@ class Trainer:
         if not path.is_file():
             return False
         state = read_state(path)
+        random, own = state["random"], self.accelerator
+        if len(random) != own.num_processes:
+            raise InputError(f"{path} is of {len(random)} processes; go on with as many, not with {own.num_processes}")
         try:
-            self.model.load_state_dict(state["model"])
-            self.objectives.load_state_dict(state["objectives"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.schedule.load_state_dict(state["schedule"])
+            for name, part in self._stateful().items():
+                part.load_state_dict(state[name])
         except (KeyError, RuntimeError, ValueError) as error:
             raise InputError(f"{path} is of another model: {str(error).splitlines()[-1].strip()}") from error
-        torch.set_rng_state(state["random"])
-        if state["random_cuda"]:
-            torch.cuda.set_rng_state_all(state["random_cuda"])
+        set_random_state(random[own.process_index])
         self.progress = Progress(**state["progress"])
-        self.run.rewind(self.progress.step)
+        if own.is_main_process:
+            self.run.rewind(self.progress.step)
         return True
+
+
+def synchronised(model: nn.Module, own: Accelerator) -> nn.Module:
+    """The model with batch norms over all processes where these are on GPUs; torch has none for the CPU."""
+    if own.num_processes > 1 and own.device.type == "cuda":
+        return cast("nn.Module", nn.SyncBatchNorm.convert_sync_batchnorm(model))  # type: ignore[no-untyped-call]
+    return model
+
+
+def check_finite(name: str, value: Tensor, step: int) -> None:
+    """Stop before a number that is none reaches the weights, and with them the saved state."""
+    if not torch.isfinite(value):
+        raise InputError(
+            f"the {name} is {value.item()} at step {step}; what was saved before it is whole. Lower optimizer.lr"
+        )
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -229,22 +291,6 @@ def read_state(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or "progress" not in state:
         raise InputError(f"{path} is no saved state of crossmodal")
     return state
-
-
-def adamw(parameters: list[nn.Parameter], plan: Train) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) that decays matrices and kernels, but no bias, norm or temperature."""
-    matrices = [p for p in parameters if p.ndim > 1]
-    others = [p for p in parameters if p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=plan.lr)
-
-
-def learning_rate(step: int, steps: int, warmup: float) -> float:
-    """Factor of the learning rate: a linear rise over the first ``warmup`` share of the steps, then a cosine to 0."""
-    rise = max(1, round(warmup * steps))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
 @contextmanager
@@ -264,16 +310,3 @@ def stop_signals() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def training_precision(wanted: str) -> str:
-    """bf16 where the device computes in it, else fp32; ``wanted`` is auto, or either.
-
-    On a CPU that means AVX512-BF16 or AMX: without them bf16 is emulated, eight times slower than fp32.
-    """
-    if wanted != "auto":
-        return wanted
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16" if native else "fp32"

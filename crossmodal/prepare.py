@@ -103,10 +103,11 @@ def make_batches(config: Config, model: DualEncoder, part: Manifest, store: Feat
         raise InputError(f"not one of the {len(part)} training tracks has features")
     rate = frontend.frame_rate if store else frontend.sample_rate
     window = model.window if store else round(config.window_s * frontend.sample_rate)
+    wording = config.text if model.reads else replace(config.text, per_track=0)
     return Batches(
         tracks=tracks,
         crops=crops,
-        texts=Texts(part, config.text),
+        texts=Texts(part, wording),
         tags=Tags(part),
         tokenize=model.text_encoder.tokenize,
         batch_size=config.train.batch_size,

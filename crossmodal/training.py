@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
-from crossmodal import registry
+from crossmodal import processes, registry, weights
+from crossmodal.augmentation import Augment, check_pitch
 from crossmodal.config import Config, check_plugins
+from crossmodal.data.corpus import Corpus
+from crossmodal.data.loader import Batches
 from crossmodal.embedding import Embedded
-from crossmodal.errors import InputError
+from crossmodal.errors import InputError, listed
 from crossmodal.evaluation import best_model, finish
 from crossmodal.files import atomic, recover
 from crossmodal.loggers import check_installed, open_loggers
-from crossmodal.loop import Trainer, training_precision
+from crossmodal.loop import Trainer
 from crossmodal.model import DualEncoder
-from crossmodal.prepare import fit_encoders, make_batches, open_store, read_manifest
+from crossmodal.precision import training_precision
+from crossmodal.prepare import fit_encoders, labelled, make_batches, open_store, read_manifest
 from crossmodal.runs import SCORE, Run, describe_environment, open_run, recorded_threads
 from crossmodal.types import Space
 
@@ -28,6 +33,8 @@ Say = Callable[[str], None]
 
 def train(config: Config, say: Say = print) -> Path:
     """Train an experiment, or go on with its unfinished run, evaluate it and write its report.
+
+    Under ``torchrun`` or ``accelerate launch`` every process calls it; the main one writes and speaks.
 
     Args:
         config: the experiment.
@@ -42,10 +49,29 @@ def train(config: Config, say: Say = print) -> Path:
     """
     check_plugins(config)
     check_installed(config)
-    with open_run(config) as (run, continued):
+    main = processes.state().is_main_process
+    say = say if main else _silent
+    with shared_run(config) as (run, continued):
         say(f"{'continuing' if continued else 'new run'} {run.folder}")
-        finish(run, fit(run, say), say)
+        embedded = fit(run, say)
+        if main:
+            finish(run, embedded, say)
     return run.folder
+
+
+def _silent(line: str) -> None:
+    """What processes beside the main one say."""
+
+
+@contextmanager
+def shared_run(config: Config) -> Iterator[tuple[Run, bool]]:
+    """The run that the main process opened, and whether it goes on, in every process."""
+    if processes.state().is_main_process:
+        with open_run(config) as found:
+            processes.from_main(lambda: found)
+            yield found
+    else:
+        yield processes.from_main(lambda: (Run(Path(), config), False))
 
 
 def fit(run: Run, say: Say) -> Embedded:
@@ -54,33 +80,62 @@ def fit(run: Run, say: Say) -> Embedded:
     set_threads(run)
     torch.manual_seed(config.seed)
     model = DualEncoder(config.audio_encoder, config.text_encoder, config.dim, config.window_s)
-    manifest = read_manifest(config, say)
-    manifest.save(run.folder / "manifest")
-    store = open_store(config, manifest, model.audio_encoder.frontend, say)
-    batches = make_batches(config, model, manifest, store)
-    objectives, weights = build_objectives(config, Space(config.dim, batches.tags.vocabulary))
+    check_words(config, model)
+    with processes.main_first():
+        manifest = read_manifest(config, say)
+        if processes.state().is_main_process:
+            manifest.save(run.folder / "manifest")
+        store = open_store(config, manifest, model.audio_encoder.frontend, say)
+    part = labelled(manifest.part(config.split, "train"), config.labelled)
+    batches = make_batches(config, model, part, store)
+    resumed = (run.state / "last.pt").is_file()
+    begin(run, model, batches, resumed, say)
+    objectives, factors = build_objectives(config, model, batches, Corpus(part, batches.tracks))
     precision = training_precision(config.train.precision)
-    trainer = Trainer(run, model, objectives, weights, batches, precision)
-    recover(run.model)
-    if (run.state / "text_encoder").is_dir():
-        model.text_encoder.restore(run.state / "text_encoder")
-    if not trainer.restore():
-        begin(run, trainer)
-    facts = {"threads": torch.get_num_threads(), "precision": precision, "device": str(trainer.accelerator.device)}
-    describe_environment(run, **facts, parameters=sum(p.numel() for p in model.parameters()))
+    trainer = Trainer(run, model, objectives, factors, batches, make_augment(config, model, batches), precision)
+    trainer.restore()
+    facts = {
+        "threads": torch.get_num_threads(),
+        "precision": precision,
+        "device": str(trainer.accelerator.device),
+        "processes": trainer.accelerator.num_processes,
+    }
+    if trainer.accelerator.is_main_process:
+        describe_environment(run, **facts, parameters=sum(p.numel() for p in model.parameters()))
     say(f"{facts['precision']} on {facts['device']}, {facts['threads']} threads, from step {trainer.progress.step}")
     trainer.fit(Validation(Embedded(model, manifest, config.split, store)), open_loggers(run))
     say(f"trained {trainer.progress.summary()}")
     return Embedded(best_model(run), manifest, config.split, store)
 
 
-def begin(run: Run, trainer: Trainer) -> None:
-    """Before the first step: fit what is fitted to training data, and keep the tokenizer for a resumed run."""
-    run.rewind(-1)
-    fit_encoders(trainer.model, trainer.batches)
-    with atomic(run.state / "text_encoder") as folder:
-        folder.mkdir()
-        trainer.model.text_encoder.save(folder)
+def check_words(config: Config, model: DualEncoder) -> None:
+    """Refuse what asks in words of a model of audio alone."""
+    if not model.reads:
+        asked = [f"tasks.{name}" for name in config.tasks if name == "retrieval"] + ["queries"] * bool(config.queries)
+        if asked:
+            raise InputError(f"{listed(asked)}: words are asked, but text_encoder is none; leave it out, or name one")
+
+
+def begin(run: Run, model: DualEncoder, batches: Batches, resumed: bool, say: Say) -> None:
+    """What comes before the first step: fitting to training data, weights from elsewhere, what is not trained.
+
+    A resumed run finds the tokenizer where the first one kept it, and everything else in its saved state.
+    """
+    config = run.config.weights
+    recover(run.model)
+    if resumed:
+        model.text_encoder.restore(run.state / "text_encoder")
+    else:
+        fit_encoders(model, batches)
+        if config.path:
+            say(str(weights.load(cast("nn.Module", model.audio_encoder), config)))
+        if processes.state().is_main_process:
+            run.rewind(-1)
+            with atomic(run.state / "text_encoder") as folder:
+                folder.mkdir()
+                model.text_encoder.save(folder)
+    if config.freeze:
+        say(f"not trained: {listed(weights.freeze(model, config.freeze), 10)}")
 
 
 def set_threads(run: Run) -> None:
@@ -90,36 +145,62 @@ def set_threads(run: Run) -> None:
         torch.set_num_threads(threads)
 
 
-def build_objectives(config: Config, space: Space) -> tuple[nn.ModuleDict, dict[str, float]]:
-    """The objectives by name, and their weights; ``space`` is given to those that ask for it."""
+def build_objectives(
+    config: Config, model: DualEncoder, batches: Batches, corpus: Corpus
+) -> tuple[nn.ModuleDict, dict[str, float]]:
+    """The objectives by name, and their weights; those that ask for ``space`` or ``corpus`` are given it."""
     blocks = {name: dict(settings) for name, settings in config.objectives.items()}
-    weights = {name: float(settings.pop("weight", 1.0)) for name, settings in blocks.items()}
+    factors = {name: float(settings.pop("weight", 1.0)) for name, settings in blocks.items()}
+    known = {"space": Space(model.dim, batches.tags.vocabulary, model.audio_encoder.dim), "corpus": corpus}
     built = {}
     for name, settings in blocks.items():
         asked = inspect.signature(registry.find("objectives", name)).parameters
-        given: dict[str, Any] = {"space": space} if "space" in asked else {}
+        given: dict[str, Any] = {key: value for key, value in known.items() if key in asked}
         built[name] = registry.build("objectives", name, **settings, **given)
     for name, objective in built.items():
-        if "views" in objective.needs and config.train.views < 2:
-            raise InputError(f"objective {name} compares views of a track: set train.views to 2 or more")
-    return nn.ModuleDict(built), weights
+        if "views" in objective.needs and config.views.count < 2:
+            raise InputError(f"objective {name} compares views of a track: set views.count to 2 or more")
+        if "text" in objective.needs and not model.reads:
+            raise InputError(f"objective {name} needs texts, but text_encoder is none: name one that reads")
+    return nn.ModuleDict(built), factors
+
+
+def make_augment(config: Config, model: DualEncoder, batches: Batches) -> Augment:
+    """What is done to the views of a batch, checked against the data, the objectives and the tasks."""
+    augment = Augment(config.views, model.audio_encoder.frontend)
+    if augment.needs_waveforms and not batches.crops.sampled:
+        raise InputError("views.waveform needs waveforms: set features.source to audio, or leave it out")
+    told = any({"tags", "text"} & registry.find("objectives", name).needs for name in config.objectives)
+    trained = [tagset for tagset, _ in batches.tags.vocabulary] if told else []
+    judged = [tagset for settings in config.tasks.values() for tagset in settings.get("tagsets") or []]
+    check_pitch(augment.changes, [*trained, *judged], config.views.force)
+    return augment
 
 
 class Validation:
-    """Retrieval on the validation part; the mean average precision of text to audio chooses the best model.
+    """Retrieval on the validation part: a mean average precision chooses the best model.
 
-    The texts are the manifest's; where it has none, a sentence for each tag.
+    Of text to audio, where the texts are the manifest's, or a sentence for each tag if it has none; of music to music,
+    by shared tags, for a model of audio alone. Without texts and tags there is no score, and the last model is kept.
     """
 
     def __init__(self, embedded: Embedded) -> None:
         self.embedded = embedded
-        words = len(embedded.part("valid").texts) > 0
-        self.task = registry.build("tasks", "retrieval", draws=0, tags=not words)
-        self.direction = "text_to_audio" if words else "text_to_audio/tags"
+        part = embedded.part("valid")
+        words = len(part.texts) > 0
+        if embedded.model.reads:
+            direction = "text_to_audio" if words else "text_to_audio/tags"
+            self.task = registry.build("tasks", "retrieval", draws=0, tags=not words)
+            self.names = [f"{direction}/map", f"{direction}/recall@10"]
+        else:
+            self.task = registry.build("tasks", "neighbours", draws=0)
+            self.names = ["map"] if self.task.judged(part) else []
 
     def __call__(self) -> dict[str, float]:
-        """Metrics named ``valid/...``, with the score among them."""
+        """Metrics named ``valid/...``, with the score among them, or nothing."""
+        if not self.names:
+            return {}
         self.embedded.forget()
         metrics = self.task.evaluate(self.embedded, "valid")
-        names = [f"{self.direction}/{metric}" for metric in ("recall@10", "map")]
-        return {**{f"valid/{name}": metrics[name]["value"] for name in names}, SCORE: metrics[names[1]]["value"]}
+        values = {f"valid/{name}": metrics[name]["value"] for name in self.names}
+        return {**values, SCORE: metrics[self.names[0]]["value"]}

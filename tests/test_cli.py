@@ -181,9 +181,9 @@ def test_train_without_arguments_means_the_quickstart(monkeypatch: pytest.Monkey
         exec(compile(script.read_text(), script, "exec"), {"__name__": "__main__"})
     assert stop.value.code == 0
     assert main(["train"]) == 0
-    assert main(["train", "mine.yaml", "~train.lr"]) == 0
+    assert main(["train", "mine.yaml", "~optimizer.lr"]) == 0
     quickstart = ROOT / "experiments" / "quickstart.yaml"
-    assert asked == [(quickstart, ["train.epochs=1"]), (quickstart, []), (Path("mine.yaml"), ["~train.lr"])]
+    assert asked == [(quickstart, ["train.epochs=1"]), (quickstart, []), (Path("mine.yaml"), ["~optimizer.lr"])]
     assert cli.QUICKSTART.samefile(quickstart)
 
 

@@ -41,10 +41,10 @@ def test_a_minimal_experiment_has_every_default(folder):
 
 def test_sections_are_merged_and_blocks_of_plugins_stated_whole(folder):
     write(folder, "base", MINIMAL + "audio_encoder: {name: mel_cnn, width: 32}\nobjectives: {clip: {weight: 2.0}}\n")
-    write(folder, "more", "seed: 5\ntrain: {lr: 0.5}\n")
+    write(folder, "more", "seed: 5\noptimizer: {lr: 0.5}\n")
     text = "defaults: [base, more]\ntrain: {epochs: 9}\naudio_encoder: {name: other}\nobjectives: {sigmoid: {}}\n"
     config = load(write(folder, "mine", text))
-    assert (config.train.epochs, config.train.batch_size, config.train.lr, config.seed) == (9, 8, 0.5, 5)
+    assert (config.train.epochs, config.train.batch_size, config.optimizer.lr, config.seed) == (9, 8, 0.5, 5)
     assert config.audio_encoder == {"name": "other"}
     assert config.objectives == {"sigmoid": {}}
 
@@ -74,7 +74,7 @@ def test_overrides_hold_yaml_values(folder):
         folder / "tiny.yaml",
         [
             "train.epochs=3",
-            "train.lr=1e-4",
+            "optimizer.lr=1e-4",
             "window_s=2",
             "run.new=true",
             "queries=[a, 'b=c']",
@@ -84,22 +84,22 @@ def test_overrides_hold_yaml_values(folder):
             "objectives.clip.weight=2",
         ],
     )
-    assert (config.train.epochs, config.train.lr, config.window_s, config.run.new) == (3, 1e-4, 2.0, True)
+    assert (config.train.epochs, config.optimizer.lr, config.window_s, config.run.new) == (3, 1e-4, 2.0, True)
     assert config.queries == ["a", "b=c"]
     assert config.data == {"name": "table", "root": "x", "columns": {"title": "name of it"}}
     assert config.objectives == {"clip": {"weight": 2}}
 
 
 def test_an_override_removes_a_key(folder):
-    path = write(folder, "mine", "defaults: [tiny]\nseed: 4\nobjectives: {clip: {}, other: {}}\ntrain: {lr: 0.5}\n")
-    config = load(path, ["~seed", "~objectives.clip", "~train.lr"])
-    assert (config.seed, config.train.lr, config.objectives) == (0, 1e-3, {"other": {}})
+    path = write(folder, "mine", "defaults: [tiny]\nseed: 4\nobjectives: {clip: {}, other: {}}\noptimizer: {lr: 0.5}\n")
+    config = load(path, ["~seed", "~objectives.clip", "~optimizer.lr"])
+    assert (config.seed, config.optimizer.lr, config.objectives) == (0, 1e-3, {"other": {}})
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("~train.lr", "there is no train.lr; there are epochs, batch_size"),
+        ("~optimizer.lr", "optimizer.lr"),
         ("~run.new", "run holds no keys"),
         ("~seed=3", "not an override"),
         ("seed", "write key=value, or ~key"),
@@ -120,9 +120,9 @@ def test_wrong_overrides_are_refused(folder, override, message):
     ("override", "message"),
     [
         ("epochs=3", r"'epochs'; valid: name \(str\), data \(mapping\), split"),
-        ("train.epoch=3", r"train has no setting 'epoch'; valid: epochs \(int at least 1\), batch_size"),
-        ("train.epochs=ten", r"train: epochs is 'ten' \(str\), but must be int at least 1"),
-        ("train.epochs=0", "epochs is 0"),
+        ("train.epoch=3", r"train has no setting 'epoch'; valid: epochs \(int at least 0\), batch_size"),
+        ("train.epochs=ten", r"train: epochs is 'ten' \(str\), but must be int at least 0"),
+        ("train.epochs=-1", "epochs is -1"),
         ("train.epochs=true", r"epochs is True \(bool\)"),
         ("train.precision=fp16", "must be 'auto' or 'fp32' or 'bf16'"),
         ("features.precision=16.0", "must be 16 or 32"),
@@ -131,7 +131,7 @@ def test_wrong_overrides_are_refused(folder, override, message):
         ("train=3", r"train is 3 \(int\), but must be mapping"),
         ("objectives={clip: 3}", "objectives is"),
         ("seed=-1", "at least 0"),
-        ("~train.epochs", r"train lacks epochs \(int at least 1\)"),
+        ("~train.epochs", r"train lacks epochs \(int at least 0\)"),
         ("~name", r"tiny.yaml lacks name \(str\)"),
     ],
 )
@@ -186,7 +186,7 @@ def test_the_hash_is_of_content_not_of_run_or_spelling(folder):
         return config_hash(load(folder / "tiny.yaml", overrides))
 
     assert hashed() == hashed("run.new=true") == hashed("run.folder=/elsewhere") == hashed("window_s=4", "seed=0")
-    changed = [hashed("seed=1"), hashed("train.lr=0.1"), hashed("data.size=3"), hashed("objectives={a: {}}"), hashed()]
+    changed = [hashed("seed=1"), hashed("optimizer.lr=0.1"), hashed("data.size=3"), hashed("objectives={a: {}}"), hashed()]
     assert len(set(changed)) == 5
 
 

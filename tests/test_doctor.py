@@ -45,7 +45,7 @@ def test_the_precision_is_the_one_that_training_chooses():
     loop = pytest.importorskip("crossmodal.loop")
     result, error = doctor._tried(doctor.TORCH)
     assert not error
-    assert loop.training_precision("auto") == ("bf16" if result["bf16"] else "fp32")
+    assert precision.training_precision("auto") == ("bf16" if result["bf16"] else "fp32")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import copy
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,16 +15,18 @@ from torch import Tensor, nn
 
 from crossmodal import config as configs
 from crossmodal.audio.frontends import LogMel
-from crossmodal.config import Config, Train
+from crossmodal.config import Config
+from crossmodal.data.corpus import Corpus
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.store import FeatureStore
 from crossmodal.errors import InputError
-from crossmodal.loop import Trainer, adamw, learning_rate, read_state, training_precision
+from crossmodal.loop import Trainer, read_state
 from crossmodal.model import DualEncoder
+from crossmodal.precision import training_precision
 from crossmodal.prepare import fit_encoders, make_batches, open_store, read_manifest
 from crossmodal.runs import SCORE, Run
-from crossmodal.training import build_objectives
-from crossmodal.types import Batch, Embeddings, Space
+from crossmodal.training import build_objectives, make_augment
+from crossmodal.types import Batch, Embeddings, Objective
 
 STILL = ["audio_encoder.dropout=0.0", "text_encoder.dropout=0.0"]
 
@@ -47,10 +50,13 @@ def made(config: Config, folder: Path, material: Material) -> Trainer:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = DualEncoder(config.audio_encoder, config.text_encoder, config.dim, config.window_s)
-    batches = make_batches(config, model, *material)
+    manifest, store = material
+    part = manifest.part(config.split, "train")
+    batches = make_batches(config, model, part, store)
     fit_encoders(model, batches)
-    objectives, weights = build_objectives(config, Space(config.dim, batches.tags.vocabulary))
-    return Trainer(Run(folder / "run", config), model, objectives, weights, batches, "fp32")
+    objectives, weights = build_objectives(config, model, batches, Corpus(part, batches.tracks))
+    augment = make_augment(config, model, batches)
+    return Trainer(Run(folder / "run", config), model, objectives, weights, batches, augment, "fp32")
 
 
 @pytest.fixture
@@ -64,40 +70,18 @@ def scores(values: list[float]) -> Callable[[], dict[str, float]]:
     return lambda: {SCORE: next(rest)}
 
 
-def test_learning_rate_rises_and_falls_as_by_hand() -> None:
-    found = [learning_rate(step, 10, 0.2) for step in range(11)]
-    assert found[:3] == [0.5, 1.0, 1.0]
-    assert found[3:] == pytest.approx([0.5 * (1 + math.cos(math.pi * k / 8)) for k in range(1, 9)])
-    assert found[10] == 0.0
-    assert learning_rate(0, 1, 0.0) == 1.0
-
-
 def test_the_logged_rate_is_that_of_the_step(trainer: Callable[..., Trainer]) -> None:
-    made = trainer("train.lr=0.01", "train.warmup=0.25")
+    made = trainer("optimizer.lr=0.01", "optimizer.warmup=0.25")
     assert made.steps == 9  # two epochs of 68 tracks in batches of 16
     stream = (made.batches[step] for step in range(2))
     assert [made.step(stream)["lr"] for _ in range(2)] == pytest.approx([0.005, 0.01])
-
-
-def test_decay_is_for_matrices_and_kernels_alone(trainer: Callable[..., Trainer]) -> None:
-    made = trainer()
-    decayed, others = adamw(made.parameters, Train(epochs=1, batch_size=1, weight_decay=0.3)).param_groups
-    assert (decayed["weight_decay"], others["weight_decay"]) == (0.3, 0.0)
-    names = {id(p): name for part in (made.model, made.objectives) for name, p in part.named_parameters()}
-    assert {names[id(p)] for p in others["params"]} >= {
-        "clip.log_scale",
-        "audio_projection.bias",
-        "text_encoder.norm.weight",
-    }
-    assert {names[id(p)] for p in decayed["params"]} >= {"audio_projection.weight", "text_encoder.tokens.weight"}
-    assert sorted(names) == sorted(id(p) for group in (decayed, others) for p in group["params"])
 
 
 def test_accumulated_gradients_are_the_mean_of_the_batches_gradients(trainer: Callable[..., Trainer]) -> None:
     made = trainer("train.accumulate=2", "train.batch_size=8", "train.clip_norm=1e9", *STILL)
     twin, objectives = copy.deepcopy(made.model).train(), copy.deepcopy(made.objectives)
     for step in (0, 1):
-        batch = made.batches[step]
+        (batch,) = made.batches[step]
         (objectives["clip"](batch, twin(batch))["clip"] / 2).backward()
     row = made.step(made.batches[step] for step in (0, 1))
     by_hand = [p.grad for part in (twin, objectives) for p in part.parameters() if p.requires_grad]
@@ -121,8 +105,10 @@ def test_terms_are_weighed_and_summed(trainer: Callable[..., Trainer]) -> None:
     assert row["loss"] == row["clip"] == pytest.approx(3 * plain["loss"], rel=1e-5)
 
 
-class Sick(nn.Module):
+class Sick(nn.Module, Objective):
     """An objective whose value, or whose gradient alone, is no number from the third batch on."""
+
+    needs = frozenset()
 
     def __init__(self, gradient: bool) -> None:
         super().__init__()
@@ -140,9 +126,10 @@ def test_a_number_that_is_none_stops_in_one_line_and_what_is_saved_stays_whole(
     trainer: Callable[..., Trainer], gradient: bool, said: str
 ) -> None:
     made = trainer("train.save_every=1")
-    made.objectives = nn.ModuleDict({"sick": Sick(gradient)})
-    made.weights = {"sick": 1.0}
-    with pytest.raises(InputError, match=f"the {said} is nan at step 3; .* Lower train.lr") as error:
+    sick = Sick(gradient)
+    made.objectives = nn.ModuleDict({"sick": sick})
+    made.gradients = replace(made.gradients, objectives={"sick": sick}, weights={"sick": 1.0})
+    with pytest.raises(InputError, match=f"the {said} is nan at step 3; .* Lower optimizer.lr") as error:
         made.fit(scores([0.0]))
     assert "\n" not in str(error.value)
     state = read_state(made.run.state / "last.pt")

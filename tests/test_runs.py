@@ -106,7 +106,7 @@ def test_two_that_start_at_once_do_not_share_a_run(configure: Configure) -> None
 
 
 def test_the_resolved_config_lies_in_the_run(configure: Configure) -> None:
-    config = configure("train.lr=0.5")
+    config = configure("optimizer.lr=0.5")
     with open_run(config) as (run, _):
         assert find_run(run.folder).config == config
         assert find_run(run.folder.parent).folder == run.folder

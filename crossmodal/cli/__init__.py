@@ -57,8 +57,8 @@ def _train(arguments: list[str] | None, experiment: Path) -> None:
     given = list(arguments or [])
     named = bool(given) and "=" not in given[0] and not given[0].startswith("~")
     path = Path(given.pop(0)) if named else experiment
-    for override in config.budget(path, given):
-        say(f"budget: {override}")
+    for key, value in config.budget(path, given).items():
+        say(f"budget: {key}: {value}")
     run(config.load(path, given), say)
 
 

@@ -59,8 +59,10 @@ def space_map(embedded: Embedded, part: str, queries: Sequence[str], seed: int) 
 def similarities(embedded: Embedded, part: str, seed: int) -> tuple[Chart, float] | None:
     """Cosines of texts with their own tracks and with others, and how often the former exceeds the latter.
 
-    None if the part has no texts, or no pair of either kind.
+    None if the part has no texts, or no pair of either kind, or the model is of audio alone.
     """
+    if not embedded.model.reads:
+        return None
     manifest, found = embedded.part(part), embedded.vectors(part)
     texts = manifest.texts.drop_duplicates("text_id")
     texts = texts.iloc[_drawn(len(texts), TEXTS, seed)]

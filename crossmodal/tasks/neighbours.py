@@ -41,21 +41,25 @@ class Neighbours(Task):
         vectors = embedded.vectors(part)
         manifest = embedded.part(part).select(vectors.track_ids)
         scores = vectors.vectors @ vectors.vectors.T
-        found: dict[str, Any] = {}
-        for tagset in self.tagsets or sorted(manifest.tags["tagset"].unique()):
-            judged = self._tagset(manifest, tagset, scores, vectors.track_ids)
-            found |= {f"{tagset}/map": judged} if judged else {}
-        if not found:
+        tagsets = self.judged(manifest)
+        if not tagsets:
             raise InputError(f"neighbours: no two tracks of part {part} in different groups share a tag")
+        found = {f"{name}/map": self._tagset(manifest, name, scores, vectors.track_ids) for name in tagsets}
         return {**found, "map": _mean(list(found.values()))}
+
+    def judged(self, manifest: Manifest) -> list[str]:
+        """The tagsets in which two tracks of different groups share a tag."""
+        ids = tuple(manifest.tracks["track_id"])
+        groups = groups_of(manifest, ids)
+        others = groups[:, None] != groups
+        names = self.tagsets or sorted(manifest.tags["tagset"].unique())
+        return [name for name in names if (shared(manifest, name, ids) & others).any()]
 
     def _tagset(
         self, manifest: Manifest, tagset: str, scores: NDArray[np.floating], ids: tuple[str, ...]
-    ) -> dict[str, Any] | None:
+    ) -> dict[str, Any]:
         relevance, groups = shared(manifest, tagset, ids), groups_of(manifest, ids)
         exclude = groups[:, None] == groups
-        if not (relevance & ~exclude).any():
-            return None
         values = metrics.per_query(scores, relevance, list(ids), exclude, ks=[])["map"]
         chance = metrics.chance("audio_to_audio", relevance, exclude, [])["audio_to_audio/map"]
         asked = ~np.isnan(values)

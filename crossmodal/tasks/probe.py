@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from crossmodal.errors import InputError, listed
@@ -123,7 +124,8 @@ class Probe(Task):
 def fitted(data: Labelled, c: float) -> Pipeline:
     """A standardised logistic regression of strength ``c``, every class weighing the same."""
     probe = LogisticRegression(C=c, max_iter=2000, class_weight="balanced")
-    return make_pipeline(StandardScaler(), probe).fit(data.vectors, data.labels)
+    with threadpool_limits(1):  # its products are so small that threads, beside torch's own, only wait for each other
+        return make_pipeline(StandardScaler(), probe).fit(data.vectors, data.labels)
 
 
 def score(labels: NDArray[np.str_], predicted: NDArray[np.str_]) -> float:

@@ -12,8 +12,8 @@ import soundfile
 import torch
 
 from crossmodal.audio.decode import AudioError, decode
-from crossmodal.config import Text
-from crossmodal.data.loader import Batches, Crops, Tags, Texts, Waveforms, load
+from crossmodal.config import Text, Views
+from crossmodal.data.loader import Batches, Crops, Share, Tags, Texts, Waveforms, load
 from crossmodal.data.manifest import Manifest
 from crossmodal.types import Batch
 
@@ -26,6 +26,7 @@ class Frames(Crops):
     """Frames that say where they stand: track * 1000 + place, of tracks of 5 to 50 frames."""
 
     silence = SILENCE
+    sampled = False
 
     def __init__(self, broken: str = "") -> None:
         self.broken = broken
@@ -80,10 +81,17 @@ def batches(manifest: Manifest) -> Batches:
         tags=Tags(manifest),
         tokenize=tokenize,
         batch_size=4,
-        views=1,
+        views=Views(),
         window=20,
+        gap=0,
         seed=3,
     )
+
+
+def whole(batches: Batches, step: int) -> Batch:
+    """A batch that is in one part."""
+    (batch,) = batches[step]
+    return batch
 
 
 def same(first: Batch, second: Batch) -> bool:
@@ -92,29 +100,29 @@ def same(first: Batch, second: Batch) -> bool:
 
 
 def test_a_batch_is_a_function_of_seed_and_step(batches: Batches) -> None:
-    forwards = [batches[step] for step in range(6)]
+    forwards = [whole(batches, step) for step in range(6)]
     np.random.default_rng(0).random(100)
     torch.rand(10)
-    backwards = [batches[step] for step in reversed(range(6))][::-1]
+    backwards = [whole(batches, step) for step in reversed(range(6))][::-1]
     assert all(map(same, forwards, backwards))
     other = replace(batches, seed=4)
-    assert not any(same(forwards[step], other[step]) for step in range(6))
+    assert not any(same(forwards[step], whole(other, step)) for step in range(6))
 
 
 def test_each_epoch_visits_every_track_once_and_batches_straddle_epochs(batches: Batches) -> None:
-    rows = torch.cat([batches[step].tracks for step in range(15)]).tolist()  # 60 places, six epochs of ten
+    rows = torch.cat([whole(batches, step).tracks for step in range(15)]).tolist()  # 60 places, six epochs of ten
     epochs = [rows[start : start + 10] for start in range(0, 60, 10)]
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 6
-    assert batches[2].tracks.tolist() == epochs[0][8:] + epochs[1][:2]
+    assert whole(batches, 2).tracks.tolist() == epochs[0][8:] + epochs[1][:2]
 
 
 def test_a_batch_larger_than_the_set_holds_tracks_again(batches: Batches) -> None:
-    assert Counter(replace(batches, batch_size=25)[0].tracks.tolist()).most_common(1)[0][1] == 3
+    assert Counter(whole(replace(batches, batch_size=25), 0).tracks.tolist()).most_common(1)[0][1] == 3
 
 
 def test_short_tracks_are_padded_with_silence_and_lengths_say_so(batches: Batches) -> None:
-    batch = replace(batches, batch_size=10)[0]
+    batch = whole(replace(batches, batch_size=10), 0)
     for row, track in enumerate(batch.tracks.tolist()):
         length = min(20, 5 * (track + 1))
         sound, rest = batch.audio[0, row, :length, 0], batch.audio[0, row, length:]
@@ -126,8 +134,8 @@ def test_short_tracks_are_padded_with_silence_and_lengths_say_so(batches: Batche
 
 
 def test_crops_begin_anywhere_and_views_begin_elsewhere(batches: Batches) -> None:
-    many = replace(batches, views=3, batch_size=10)
-    found = [many[step] for step in range(60)]
+    many = replace(batches, views=Views(count=3), batch_size=10)
+    found = [whole(many, step) for step in range(60)]
     assert found[0].audio.shape == (3, 10, 20, 1)
     assert found[0].lengths.shape == (3, 10)
     starts = [
@@ -149,7 +157,7 @@ def test_positives_are_sets_by_a_plain_loop(batches: Batches, manifest: Manifest
     lexicon = Texts(manifest, Text()).lexicon
     seen: set[str] = set()
     for step in range(40):
-        batch = replace(batches, batch_size=10)[step]
+        batch = whole(replace(batches, batch_size=10), step)
         ids = [TRACKS[row] for row in batch.tracks]
         assert len(batch.languages) == len(words(batch)) == len(batch.positives)
         for text, language, row in zip(words(batch), batch.languages, batch.positives, strict=True):
@@ -163,11 +171,11 @@ def test_positives_are_sets_by_a_plain_loop(batches: Batches, manifest: Manifest
 
 
 def test_tracks_without_words_are_masked_not_dropped(batches: Batches) -> None:
-    batch = replace(batches, batch_size=10)[0]
+    batch = whole(replace(batches, batch_size=10), 0)
     assert len(batch.positives) == 8
     rows = [int((batch.tracks == track).nonzero()) for track in (8, 9)]
     assert not batch.positives[:, rows].any()
-    silent = replace(batches, texts=Texts(batches_without_words(batches), Text()))[0]
+    silent = whole(replace(batches, texts=Texts(batches_without_words(batches), Text())), 0)
     assert silent.tokens == {}
     assert silent.positives.shape == (0, 4)
 
@@ -177,7 +185,7 @@ def batches_without_words(batches: Batches) -> Manifest:
 
 
 def test_several_texts_a_track(batches: Batches, manifest: Manifest) -> None:
-    batch = replace(batches, batch_size=10, texts=Texts(manifest, Text(per_track=3)))[0]
+    batch = whole(replace(batches, batch_size=10, texts=Texts(manifest, Text(per_track=3))), 0)
     assert len(batch.positives) == 24
 
 
@@ -205,10 +213,10 @@ def test_the_corpus_holds_every_text_and_the_words_of_every_tag(manifest: Manife
 
 
 def test_a_worker_gives_the_batches_of_this_process(batches: Batches) -> None:
-    alone, helped = (list(load(batches, 2, 7, workers)) for workers in (0, 1))
+    alone, helped = ([part for (part,) in load(batches, 2, 7, workers)] for workers in (0, 1))
     assert len(alone) == 5
     assert all(map(same, alone, helped))
-    assert same(alone[0], batches[2])
+    assert same(alone[0], whole(batches, 2))
 
 
 def test_loading_leaves_the_global_generator_alone(batches: Batches) -> None:
@@ -229,9 +237,36 @@ def test_waveforms_are_decoded_where_they_are_cropped(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", sound, 8000, subtype="FLOAT")
     crops = Waveforms({"a": tmp_path / "a.wav"}, 8000)
     assert crops.length("a") == 12_000
-    np.testing.assert_array_equal(crops.crop("a", 777, 4000), sound[777:4777])
+    np.testing.assert_array_equal(crops.crop("a", 777, 4000)[:, 0], sound[777:4777])
     assert len(crops.crop("a", 11_000, 4000)) == 1000
     lower = Waveforms({"a": tmp_path / "a.wav"}, 4000)
     assert lower.length("a") == 6000
     assert len(lower.crop("a", 100, 500)) == 500
     assert len(decode(tmp_path / "a.wav", 4000)[0]) == 6000
+
+
+@pytest.mark.parametrize(
+    "shares", [[Share(micro_batch=3)], [Share(0, 2), Share(1, 2)], [Share(0, 2, 2), Share(1, 2, 2)]]
+)
+def test_parts_of_a_batch_are_the_batch(batches: Batches, shares: list[Share]) -> None:
+    """However it is shared, the same tracks, crops and texts, in the same order."""
+    plain = replace(batches, batch_size=10, views=Views(count=2))
+    expected = whole(plain, 5)
+    parts = [part for share in shares for part in replace(plain, share=share)[5]]
+    assert len(parts) > 1
+    assert [part.first for part in parts] == np.cumsum([0, *(part.audio.shape[1] for part in parts[:-1])]).tolist()
+    assert torch.equal(torch.cat([part.audio for part in parts], 1), expected.audio)
+    assert torch.equal(torch.cat([part.lengths for part in parts], 1), expected.lengths)
+    assert [text for part in parts for text in words(part)] == words(expected)
+    for part in parts:
+        assert torch.equal(part.tracks, expected.tracks)
+        assert torch.equal(part.positives, expected.positives)
+
+
+def test_crops_of_a_pair_lie_as_asked(batches: Batches) -> None:
+    adjacent = whole(replace(batches, batch_size=10, views=Views(count=2, pair="adjacent")), 0)
+    long = [row for row, track in enumerate(adjacent.tracks.tolist()) if 5 * (track + 1) >= 40]
+    assert len(long) == 3
+    for row in long:
+        first, second = adjacent.audio[:, row, 0, 0]
+        assert abs(float(first - second)) == 20

@@ -15,7 +15,7 @@ import soundfile
 from crossmodal.audio.frontends import LogMel
 from crossmodal.cli import script
 from crossmodal.cli.normalise import normalise as command
-from crossmodal.config import Text
+from crossmodal.config import Text, Views
 from crossmodal.data import normalise as normalising
 from crossmodal.data.extraction import extract
 from crossmodal.data.loader import Batches, Tags, Texts
@@ -139,7 +139,7 @@ def test_silence_is_normalised_and_pads_a_batch(manifest: Manifest, stored: Stor
     silence = (FRONTEND.silence - every.mean(0)) / every.std(0)
     np.testing.assert_allclose(store.silence, silence, rtol=1e-5)
     texts, tags = Texts(manifest, Text()), Tags(manifest)
-    batch = Batches(["t0", "t1"], store, texts, tags, lambda texts: {}, 2, 1, 60, 0)[0]
+    (batch,) = Batches(["t0", "t1"], store, texts, tags, lambda texts: {}, 2, Views(), 60, 0, 0)[0]
     for row, track in enumerate(batch.tracks):
         length = int(batch.lengths[0, row])
         np.testing.assert_array_equal(batch.audio[0, row, :length], store[f"t{int(track)}"])

@@ -1,0 +1,146 @@
+"""Every experiment of the folder trains, and those with a teacher go on after a kill as if there had been none."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import signal
+import time
+from multiprocessing import forkserver
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from crossmodal import config as configs
+from crossmodal.cli import main
+from crossmodal.config import load
+from crossmodal.runs import Run, find_run
+from crossmodal.training import train
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+SHARED = {"base", "ssl", "deezer", "ismir2025"}  # what others build on
+RECIPES = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml") if path.stem not in SHARED)
+WITHOUT_BUDGET = {"quickstart", "real_small"}  # they are trained by tests of their own
+TEACHERS = ["deezer_byol", "deezer_clustering", "ismir2025_byol", "ismir2025_dino"]
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["crossmodal.training", "crossmodal.tasks.neighbours"])
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the little audio and its features are kept for all recipes."""
+    return tmp_path_factory.mktemp("recipes")
+
+
+def overrides(music: Path, folder: Path) -> list[str]:
+    """What makes a recipe of two steps of its budget small."""
+    return [
+        "budget=small",
+        f"data={{name: synthetic, root: {music}/audio, tracks: 64, duration_s: 5.0, workers: 1}}",
+        f"features.folder={music}/features",
+        "features.workers=1",
+        "tasks={}",
+        "queries=[]",
+        f"run.folder={folder}",
+        "train.batch_size=24",  # of up to 48
+        "train.epochs=1",
+        "train.workers=0",
+        "train.threads=1",
+        "train.precision=fp32",
+        "train.monitor_every=1",
+    ]
+
+
+def test_the_recipes_of_the_five_systems_are_there() -> None:
+    wanted = {"clmr", "cbmi2019_tag_embedding", "sac2020_text_triplet", "reviews_tags_ssl"}
+    wanted |= {f"deezer_{name}" for name in ("contrastive", "byol", "barlow_twins", "vicreg", "clustering")}
+    names = ("contrastive", "byol", "simsiam", "vicreg", "barlow_twins", "dino")
+    wanted |= {f"ismir2025_{name}" for name in names}
+    assert wanted <= set(RECIPES)
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name not in WITHOUT_BUDGET])
+def test_a_recipe_says_how_it_is_run_and_trains(name: str, music: Path, tmp_path: Path) -> None:
+    head = (EXPERIMENTS / f"{name}.yaml").read_text().partition("\ndefaults:")[0]
+    assert f"python scripts/train_{'crossmodal' if name == 'reviews_tags_ssl' else 'ssl'}.py" in head
+    path = EXPERIMENTS / f"{name}.yaml"
+    folder = train(load(path, overrides(music, tmp_path)), lambda line: None)
+    rows = [row for row in find_run(folder).metrics() if "loss" in row]
+    assert [row["step"] for row in rows] == [1, 2]
+    terms = set(load(path, ["budget=small"]).objectives)
+    for row in rows:
+        assert all(math.isfinite(value) for value in row.values())
+        assert {key.partition("/")[0] for key in row} >= terms
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name not in WITHOUT_BUDGET])
+def test_a_budget_changes_no_more_than_it_says(name: str) -> None:
+    path = EXPERIMENTS / f"{name}.yaml"
+    full, small, said = load(path), load(path, ["budget=small"]), configs.budget(path, ["budget=small"])
+    differs = {key for key in vars(full) if getattr(full, key) != getattr(small, key)}
+    assert differs - {"budget"} <= said.keys()
+    assert load(path, ["budget=small", "train.epochs=3"]).train.epochs == 3
+    assert small.data["name"] == "synthetic"
+
+
+def killed(arguments: list[str], folder: Path, step: int) -> None:
+    """Train in a process of its own and kill it once it has logged the step."""
+    child = SERVER.Process(target=main, args=(arguments,))
+    child.start()
+    deadline = time.monotonic() + 120
+    while logged(folder) < step:
+        assert child.is_alive(), f"it ended by itself before step {step}"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    child.kill()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+
+
+def logged(folder: Path) -> int:
+    runs = list(folder.glob("*/*/metrics.jsonl"))
+    rows = Run(runs[0].parent, None).metrics() if runs else []  # type: ignore[arg-type]
+    return max((row["step"] for row in rows), default=-1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*TEACHERS, "clmr", "reviews_tags_ssl"])
+def test_a_recipe_with_a_teacher_killed_and_continued_ends_bit_for_bit_as_without(
+    name: str, music: Path, tmp_path: Path
+) -> None:
+    """Teachers, centres, the average of the weights, a plateau's memory: all of it is in the saved state."""
+    forkserver.ensure_running()
+    more = [
+        "train.epochs=5",
+        "train.save_every=3",
+        "train.ema=0.9",
+        "train.monitor_every=2",
+        "optimizer.schedule=plateau",
+    ]
+    step = int(np.random.default_rng(len(name)).integers(4, 8))
+    ends = []
+    for way in ("whole", "killed"):
+        folder = tmp_path / way
+        arguments = ["ssl", str(EXPERIMENTS / f"{name}.yaml"), *overrides(music, folder), *more]
+        if way == "killed":
+            killed(arguments, folder, step)
+        assert main(arguments) == 0
+        run = find_run(next(folder.glob("*")))
+        state = torch.load(run.state / "last.pt", weights_only=True)
+        del state["progress"]["seconds"], state["progress"]["loading"]
+        ends.append((state, (run.model / "model.safetensors").read_bytes(), run.metrics()))
+    assert equal(ends[0], ends[1])
+    assert len([row for row in ends[0][2] if "loss" in row]) == 10
+
+
+def equal(first: object, second: object) -> bool:
+    """Equal, tensors bit for bit, in dicts and lists of any depth."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(equal(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
+        return len(first) == len(second) and all(map(equal, first, second))
+    if isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
+        return torch.equal(first, second)
+    return first == second
