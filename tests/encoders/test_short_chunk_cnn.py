@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from networks import bn, build, conv, features, linear, normalised, parameters
+from torch import Tensor
+
+
+@pytest.mark.parametrize(("name", "count"), [("short_chunk_cnn", 3_661_698), ("short_chunk_cnn_res", 12_078_594)])
+def test_it_has_the_parameters_of_wons(name: str, count: int) -> None:
+    made = build(name)
+    assert (parameters(made), made.dim, made.frontend.shape) == (count, 512, (128,))
+
+
+def plain(state: dict[str, Tensor], layer: str, x: Tensor) -> Tensor:
+    return F.max_pool2d(F.relu(bn(state, f"{layer}.bn", conv(state, f"{layer}.conv", x, padding=1))), 2)
+
+
+def residual(state: dict[str, Tensor], layer: str, x: Tensor) -> Tensor:
+    first = F.relu(bn(state, f"{layer}.bn_1", conv(state, f"{layer}.conv_1", x, padding=1, stride=2)))
+    second = bn(state, f"{layer}.bn_2", conv(state, f"{layer}.conv_2", first, padding=1))
+    return F.relu(second + bn(state, f"{layer}.bn_3", conv(state, f"{layer}.conv_3", x, padding=1, stride=2)))
+
+
+@pytest.mark.parametrize(
+    ("name", "block", "steps"), [("short_chunk_cnn", plain, 2), ("short_chunk_cnn_res", residual, 3)]
+)
+def test_it_computes_what_wons_does(name: str, block, steps: int) -> None:
+    made = build(name, channels=4)
+    sound, state = features(made, 300), made.state_dict()
+    x = bn(state, "spec_bn", normalised(state, sound))
+    for number in range(1, 8):
+        x = block(state, f"layer{number}", x)
+    assert x.shape == (2, 16, 1, steps)
+    pooled = x.squeeze(2).amax(2)
+    torch.testing.assert_close(made(sound), F.relu(bn(state, "bn", linear(state, "dense1", pooled))))
+    torch.testing.assert_close(made.sequence(sound), x.squeeze(2).transpose(1, 2))
+
+
+@pytest.mark.parametrize("name", ["short_chunk_cnn", "short_chunk_cnn_res"])
+@pytest.mark.parametrize("bands", [40, 300])
+def test_other_numbers_of_bands_are_pooled_while_there_are_any(name: str, bands: int) -> None:
+    made = build(name, channels=2, frontend={"n_fft": 8192, "bands": bands})
+    assert made(features(made, 150)).shape == (2, 8)
