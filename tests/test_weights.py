@@ -221,6 +221,12 @@ def test_clmr_v2_is_a_lightning_checkpoint(
     assert all(torch.equal(value, state[name]) for name, value in made.state_dict().items())
 
 
+def test_checkpoints_of_old_torch_may_hold_hyper_parameters(tmp_path: Path) -> None:
+    file = {"state_dict": under("encoder.", drawn(TOY)), "hparams": argparse.Namespace(batch_size=48)}
+    torch.save(file, tmp_path / "old.ckpt", _use_new_zipfile_serialization=False)
+    assert load(Toy(), Weights(path=str(tmp_path / "old.ckpt"))).whole
+
+
 def test_clmr_v2_is_released_as_a_zip(tmp_path: Path) -> None:
     state = drawn(clmr("sequential.", 0))
     torch.save({"state_dict": under("encoder.", state)}, tmp_path / "clmr_epoch=10000.ckpt")
