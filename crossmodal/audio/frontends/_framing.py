@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -41,10 +41,10 @@ class Base(nn.Module, FrontEnd):
         told = json.dumps([type(self).__name__, self.settings], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
-    def check(self, samples: Tensor) -> None:
-        """Raise `InputError` unless there are as many channels as the front end takes."""
-        if samples.ndim < 2 or samples.shape[-2] != self.channels:
-            raise InputError(f"samples are (..., {self.channels}, samples), not {tuple(samples.shape)}")
+    def check(self, shape: Sequence[int]) -> None:
+        """Raise `InputError` unless samples of this shape have as many channels as the front end takes."""
+        if len(shape) < 2 or shape[-2] != self.channels:
+            raise InputError(f"samples are (..., {self.channels}, samples), not {tuple(shape)}")
 
 
 class Framed(Base):
@@ -99,7 +99,7 @@ class Framed(Base):
 
     def forward(self, samples: Tensor) -> Tensor:
         """Samples ``(..., channels, samples)`` in [-1, 1] to features ``(..., frames, *shape)``, float32."""
-        self.check(samples)
+        self.check(samples.shape)
         return self._ordered(F.pad(samples.float(), (self.span // 2, self.span // 2)))
 
     @torch.inference_mode()
@@ -107,6 +107,7 @@ class Framed(Base):
         """Blocks ``(channels, samples)`` of one file to blocks ``(frames, *shape)`` that join to those of the file."""
         half, held = self.span // 2, None
         for block in blocks:
+            self.check(block.shape)
             held = np.zeros((len(block), half), np.float32) if held is None else held
             held = np.concatenate([held, block], axis=1)
             yield from self._arrays(held)
@@ -121,7 +122,6 @@ class Framed(Base):
         """The frames that lie wholly within, a few at a time."""
         whole = self._whole(padded)
         samples = torch.from_numpy(padded).to(next(self.buffers()).device)
-        self.check(samples)
         for start in range(0, whole, self.at_once):
             last = min(start + self.at_once, whole) - 1
             yield self._ordered(samples[:, start * self.hop : last * self.hop + self.span]).cpu().numpy()

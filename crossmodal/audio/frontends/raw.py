@@ -45,9 +45,11 @@ class Raw(Base):
 
     def forward(self, samples: Tensor) -> Tensor:
         """Samples ``(..., channels, samples)`` in [-1, 1] to ``(..., samples, channels)``, float32."""
-        self.check(samples)
+        self.check(samples.shape)
         return samples.float().transpose(-2, -1)
 
     def stream(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
         """Blocks ``(channels, samples)`` to blocks ``(samples, channels)``."""
-        return (block.T for block in blocks)
+        for block in blocks:
+            self.check(block.shape)
+            yield block.T
