@@ -1,0 +1,234 @@
+"""Looks at a run while it trains: how its vectors spread, how its terms pull at them, and whether they collapse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
+from math import inf
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from crossmodal.metrics import collapse
+from crossmodal.types import Batch, Embeddings, Objective
+
+COLLAPSE, GRADIENT = "collapse/", "gradient/"
+ROWS = 512  # tracks, and texts, that are measured: the first of a batch, whose order is random
+
+FLOOR, FALL, LOST, WASTED = 0.1, 0.25, 0.33, 0.6
+STEPS, LOOKS = 80, 3  # how long a measure must be low, in steps and in looks
+UNJUDGED = {"text_deviation", "features_rank"}  # words are learnt late; how many dimensions suffice, the data decide
+NAMES = {"audio": "the audio vectors of a batch", "features": "the features of the audio encoder"}
+STATES = {
+    "deviation": "are nearly equal (deviation, at most 1:",
+    "spread": "shrink to a point (standard deviation:",
+    "rank": "fill ever fewer dimensions (effective rank:",
+}
+ADVICE = (
+    "lower the temperature, take larger batches, end the encoder in a batch norm, or add an objective that tells tracks"
+    " apart (tag_classification, ntxent)"
+)
+ADVICE_OF_HEADS = (
+    "keep the predictor, a slow teacher (momentum 0.99 or more), and the weight of the variance, or take an objective"
+    " with negatives (ntxent)"
+)
+
+
+class Monitor:
+    """Measures the embeddings of a batch, and what each term would do to them, every so many steps.
+
+    Beside the model's own vectors it looks at those that an objective compares: what its module named ``projector``
+    gives. Where the encoder ends in a batch norm they are what collapses; the features stay as they are.
+
+    Args:
+        every: steps from one look to the next.
+        projection: the model's, of features into the joint space, so that terms on either can be compared.
+        objectives: by name.
+    """
+
+    def __init__(self, every: int, projection: nn.Module, objectives: Mapping[str, nn.Module]) -> None:
+        self.every, self.projection = every, projection
+        self.heads: dict[str, Tensor] = {}
+        for name, objective in objectives.items():
+            if "tags" not in cast(Objective, objective).needs:  # few labels need few dimensions
+                for path, module in objective.named_modules():
+                    if path.endswith("projector") and not path.startswith("teacher"):
+                        module.register_forward_hook(self._note(name))
+
+    def _note(self, name: str) -> Callable[..., None]:
+        def note(_module: nn.Module, _given: tuple[Any, ...], made: Tensor) -> None:
+            self.heads[name] = made.detach()
+
+        return note
+
+    def look(self, step: int, batch: Batch, embeddings: Embeddings, terms: Mapping[str, Tensor]) -> dict[str, float]:
+        """Measures by name, ``collapse/...`` and ``gradient/...``; none between looks.
+
+        Args:
+            step: of the optimiser, from 0.
+            batch: whose ``positives`` are those of all ``embeddings``.
+            embeddings: of the batch; ``audio`` and ``features`` must be leaves that the terms were computed from.
+            terms: weighted scalars, whose graph is kept.
+        """
+        if step % self.every:
+            return {}
+        return {**spread(batch, embeddings, self.heads), **gradients(terms, embeddings, self.projection)}
+
+
+def spread(batch: Batch, embeddings: Embeddings, heads: Mapping[str, Tensor]) -> dict[str, float]:
+    """The measures of `crossmodal.metrics.collapse` that a batch has, of its first `ROWS` tracks and texts.
+
+    - ``collapse/<what>_deviation``: of ``audio`` and ``text`` in the joint space, of ``features`` and of each head;
+    - ``collapse/<what>_rank``: of ``features`` and of each head;
+    - ``collapse/<head>_spread``: mean standard deviation of its dimensions as they are, which VICReg's variance holds;
+    - ``collapse/audio_uniformity``; ``collapse/views_alignment`` and ``collapse/text_alignment`` of audio;
+    - ``collapse/views_similarity``, the mean cosine of two views of a track, and ``collapse/tracks_similarity``, of
+      different tracks; ``collapse/positive_similarity`` and ``collapse/negative_similarity`` of text and audio;
+    - ``collapse/modality_gap``.
+
+    Args:
+        batch: for its positives.
+        embeddings: the first view, and for what compares views the second.
+        heads: what objectives compare, ``(views, batch, dim)`` or ``(batch, dim)``, by name.
+    """
+    audio = [_rows(view) for view in embeddings.audio[:2]]
+    if len(audio[0]) < 2:
+        return {}
+    spaces = {"features": _rows(embeddings.features[0])}
+    spaces |= {name: _rows(made[0] if made.ndim > 2 else made) for name, made in heads.items()}
+    found = {"audio_deviation": collapse.deviation(audio[0])}
+    found |= {f"{name}_deviation": collapse.deviation(rows) for name, rows in spaces.items()}
+    found |= {f"{name}_rank": collapse.effective_rank(rows) for name, rows in spaces.items()}
+    found |= {f"{name}_spread": float(spaces[name].std(axis=0).mean()) for name in heads}
+    found["audio_uniformity"] = collapse.uniformity(audio[0])
+    if len(audio) > 1:
+        found["views_alignment"] = collapse.alignment(audio[0], audio[1])
+        found["views_similarity"], found["tracks_similarity"] = collapse.similarities(audio[0], audio[1])
+    return {f"{COLLAPSE}{name}": value for name, value in (found | _with_text(batch, embeddings, audio[0])).items()}
+
+
+def _with_text(batch: Batch, embeddings: Embeddings, audio: collapse.Floats) -> dict[str, float]:
+    if len(embeddings.text) < 2:
+        return {}
+    text = _rows(embeddings.text)
+    found = {"text_deviation": collapse.deviation(text), "modality_gap": collapse.modality_gap(audio, text)}
+    positives = batch.positives[:ROWS, :ROWS].cpu().numpy()
+    if positives.any() and not positives.all():
+        found["text_alignment"] = collapse.alignment(text, audio, positives)
+        found["positive_similarity"], found["negative_similarity"] = collapse.similarities(text, audio, positives)
+    return found
+
+
+def _rows(values: Tensor) -> collapse.Floats:
+    rows: collapse.Floats = values[:ROWS].detach().float().cpu().numpy()
+    return rows
+
+
+def gradients(terms: Mapping[str, Tensor], embeddings: Embeddings, projection: nn.Module) -> dict[str, float]:
+    """How the terms pull at the features: who pulls hardest, and who pulls against whom.
+
+    ``gradient/<term>`` is the norm of a term's gradient with respect to the features ``(views, batch, features)``,
+    and ``gradient/<one>~<other>`` the cosine of two of them, -1 where they undo each other. A term of the joint space
+    is differentiated through the projection; one that reaches neither is left out.
+
+    Args:
+        terms: scalars, whose graph is kept.
+        embeddings: ``audio`` and ``features`` are leaves that the terms were computed from.
+        projection: of features into the joint space.
+    """
+    features = embeddings.features.detach().requires_grad_()
+    audio = F.normalize(projection(features).to(embeddings.audio.dtype), dim=-1)
+    pulls = {name: _pull(term, embeddings, features, audio) for name, term in terms.items() if term.requires_grad}
+    norms = {name: float(pull.norm()) for name, pull in pulls.items()}
+    found = {f"{GRADIENT}{name}": norm for name, norm in norms.items() if norm > 0}
+    for one, other in combinations((name for name, norm in norms.items() if norm > 0), 2):
+        cosine = (pulls[one] * pulls[other]).sum() / norms[one] / norms[other]
+        found[f"{GRADIENT}{one}~{other}"] = float(cosine)
+    return found
+
+
+def _pull(term: Tensor, embeddings: Embeddings, features: Tensor, audio: Tensor) -> Tensor:
+    """The gradient of a term with respect to the features, zeros if it does not reach them."""
+    leaves = (embeddings.features, embeddings.audio)
+    direct, joint = torch.autograd.grad(term, leaves, retain_graph=True, allow_unused=True)
+    pull = torch.zeros_like(features) if direct is None else direct
+    if joint is not None:
+        pull = pull + torch.autograd.grad(audio, features, joint, retain_graph=True)[0]
+    return pull
+
+
+def low(seen: Mapping[str, float], highest: Mapping[str, float]) -> list[str]:
+    """The measures that tell of a collapse, without their prefix. Text learns late, and is not judged.
+
+    - A deviation is low below `FLOOR`, or `FALL` of its highest: the vectors are nearly equal.
+    - A spread has no scale of its own: it must be below both.
+    - The rank of a head must have fallen to `LOST` of its highest, and to `WASTED` of the rank of the features: how
+      many dimensions there are to begin with depends on the size of the batch and of the head.
+    """
+    found = []
+    for name in seen.keys() - UNJUDGED:
+        fallen = FALL * highest[name]
+        bounds = {"deviation": max(FLOOR, fallen), "spread": min(FLOOR, fallen)}
+        bounds["rank"] = min(LOST * highest[name], WASTED * seen["features_rank"])
+        if seen[name] < bounds.get(name.rpartition("_")[2], -inf):
+            found.append(name)
+    return sorted(found)
+
+
+def warning(names: Sequence[str], seen: Mapping[str, float], highest: Mapping[str, float]) -> str:
+    """What is low, in words, and what to change."""
+    told, advice = [], []
+    for name in names:
+        what, _, measure = name.rpartition("_")
+        figures = f"{seen[name]:.2g}, {highest[name]:.2g} at its highest"
+        vectors = NAMES.get(what, f"the vectors that {what} compares")
+        told.append(f"{vectors} {STATES[measure]} {figures})")
+        advice.append(ADVICE if what in NAMES else ADVICE_OF_HEADS)
+    return f"{'; '.join(told)}: {'; or '.join(dict.fromkeys(advice))}"
+
+
+@dataclass
+class Alarm:
+    """Warns when what a run learns collapses, once a collapse.
+
+    Attributes:
+        highest: of each measure so far.
+        since: of each measure that is low, the first step of the looks in a row at which it was, and their number.
+        told: whether the collapse has been told; it may be told again after a look at which nothing is low.
+    """
+
+    highest: dict[str, float] = field(default_factory=dict)
+    since: dict[str, list[int]] = field(default_factory=dict)
+    told: bool = False
+
+    def hear(self, step: int, row: Mapping[str, float]) -> str | None:
+        """A warning with advice, or None.
+
+        Args:
+            step: to which the row belongs.
+            row: what a look gave; names without ``collapse/`` do not count.
+        """
+        seen = {name.removeprefix(COLLAPSE): value for name, value in row.items() if name.startswith(COLLAPSE)}
+        if not seen:
+            return None
+        self.highest |= {name: max(value, self.highest.get(name, value)) for name, value in seen.items()}
+        before = {name: self.since.get(name, [step, 0]) for name in low(seen, self.highest)}
+        self.since = {name: [first, looks + 1] for name, (first, looks) in before.items()}
+        self.told &= bool(self.since)
+        lasting = [name for name, (first, looks) in self.since.items() if looks >= LOOKS and step - first >= STEPS]
+        if not lasting or self.told:
+            return None
+        self.told = True
+        return warning(lasting, seen, self.highest)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values, from which `load_state_dict` goes on."""
+        return asdict(self)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        self.highest, self.since = dict(state["highest"]), {name: list(looks) for name, looks in state["since"].items()}
+        self.told = state["told"]
