@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +27,7 @@ from crossmodal.model import DualEncoder
 from crossmodal.precision import training_precision
 from crossmodal.prepare import fit_encoders, labelled, make_batches, open_store, read_manifest
 from crossmodal.runs import SCORE, Run, describe_environment, open_run, recorded_threads
-from crossmodal.types import Space
+from crossmodal.types import Objective, Space
 
 Say = Callable[[str], None]
 
@@ -91,6 +92,7 @@ def fit(run: Run, say: Say) -> Embedded:
     resumed = (run.state / "last.pt").is_file()
     begin(run, model, batches, resumed, say)
     objectives, factors = build_objectives(config, model, batches, Corpus(part, batches.tracks))
+    batches = ordered(batches, objectives)
     precision = training_precision(config.train.precision)
     trainer = Trainer(run, model, objectives, factors, batches, make_augment(config, model, batches), precision)
     trainer.restore()
@@ -163,6 +165,16 @@ def build_objectives(
         if "text" in objective.needs and not model.reads:
             raise InputError(f"objective {name} needs texts, but text_encoder is none: name one that reads")
     return nn.ModuleDict(built), factors
+
+
+def ordered(batches: Batches, objectives: nn.ModuleDict) -> Batches:
+    """The batches in the order that an objective wants, if one does."""
+    built = cast("dict[str, Objective]", dict(objectives.items()))
+    found = {name: objective.order(batches.batch_size, batches.seed) for name, objective in built.items()}
+    wanted = {name: order for name, order in found.items() if order is not None}
+    if len(wanted) > 1:
+        raise InputError(f"objectives {listed(wanted)} each want batches of their own; let one of them mine")
+    return replace(batches, order=next(iter(wanted.values()), None))
 
 
 def make_augment(config: Config, model: DualEncoder, batches: Batches) -> Augment:

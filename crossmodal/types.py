@@ -6,7 +6,7 @@ from the family's protocol: ``class MelCNN(nn.Module, AudioEncoder)``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 Tokens = dict[str, "Tensor"]
 """What a text encoder's ``tokenize`` returns: tensors by name, to be moved to the device as they are."""
+
+
+Order = Callable[[int], "NDArray[np.int64]"]
+"""The order of an epoch, by its number: a permutation of the rows of the training tracks."""
 
 
 def moved(value: Any, device: torch.device) -> Any:
@@ -215,6 +219,10 @@ class Objective(Protocol):
 
         The loop calls it under no_grad, part by part of a batch; `forward` finds the whole in ``embeddings.targets``.
         """
+        return None
+
+    def order(self, batch_size: int, seed: int) -> Order | None:
+        """How epochs are ordered so that a batch holds what the objective compares; by default at random."""
         return None
 
     def forward(self, batch: Batch, embeddings: Embeddings) -> dict[str, Tensor]:

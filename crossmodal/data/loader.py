@@ -19,7 +19,7 @@ from crossmodal.data.manifest import Manifest
 from crossmodal.data.pairs import starts
 from crossmodal.data.text import sentences
 from crossmodal.errors import InputError
-from crossmodal.types import Batch, Tokens
+from crossmodal.types import Batch, Order, Tokens
 
 
 class Crops(Protocol):
@@ -192,6 +192,7 @@ class Batches(Dataset[list[Batch]]):
     gap: int
     seed: int
     share: Share = Share()
+    order: Order | None = None  # of the tracks of an epoch; at random if None
 
     def __getitem__(self, step: int) -> list[Batch]:
         """The parts of the batch of a step."""
@@ -237,8 +238,12 @@ class Batches(Dataset[list[Batch]]):
     def _rows(self, start: int) -> NDArray[np.int64]:
         positions = np.arange(start, start + self.batch_size)
         epochs, places = np.divmod(positions, len(self.tracks))
-        orders = {e: np.random.default_rng([self.seed, 1, e]).permutation(len(self.tracks)) for e in np.unique(epochs)}
+        orders = {epoch: self._epoch(int(epoch)) for epoch in np.unique(epochs)}
         return np.array([orders[epoch][place] for epoch, place in zip(epochs, places, strict=True)])
+
+    def _epoch(self, number: int) -> NDArray[np.int64]:
+        drawn = np.random.default_rng([self.seed, 1, number])
+        return self.order(number) if self.order else drawn.permutation(len(self.tracks))
 
     def _audio(self, ids: Sequence[str], begins: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Audio as in `Batch`, and its lengths, of tracks whose crops begin at ``begins``, ``(tracks, views)``."""

@@ -10,6 +10,7 @@ loader does.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
@@ -72,6 +73,28 @@ def _triplets(
             if others[positive] >= upper and below[negative] > -np.inf:
                 free[[anchor, positive, negative]] = False
                 yield anchor, positive, negative
+
+
+@dataclass
+class Mined:
+    """`mined_order` as a function of the epoch, which keeps the last two: batches may straddle them."""
+
+    vectors: Floats
+    batch_size: int
+    upper: float
+    lower: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        self._kept: dict[int, Rows] = {}
+
+    def __call__(self, epoch: int) -> Rows:
+        """The order of an epoch."""
+        if epoch not in self._kept:
+            found = mined_order(self.vectors, self.batch_size, self.upper, self.lower, self.seed, epoch)
+            self._kept = {number: order for number, order in self._kept.items() if number == epoch - 1}
+            self._kept[epoch] = found
+        return self._kept[epoch]
 
 
 def mined_order(vectors: Floats, batch_size: int, upper: float, lower: float, seed: int, epoch: int) -> Rows:

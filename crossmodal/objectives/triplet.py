@@ -34,11 +34,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crossmodal.data.corpus import Corpus
+from crossmodal.data.miner import Mined
 from crossmodal.errors import InputError
 from crossmodal.objectives._content import Content, joined
 from crossmodal.precision import at_least_float32
 from crossmodal.settings import Amount
-from crossmodal.types import Batch, Embeddings, Objective
+from crossmodal.types import Batch, Embeddings, Objective, Order
 
 Mining = Literal["hard", "semi_hard", "soft"]
 Aggregation = Literal["max", "min", "mean"]
@@ -135,6 +136,7 @@ class Triplet(nn.Module, Objective):
         aggregation: which of its positives count.
         shape: of the loss.
         margin: of the hinge; the other shapes have none.
+        mined: fill the batches with triplets that are mined by the documents, instead of at random.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -150,14 +152,22 @@ class Triplet(nn.Module, Objective):
         aggregation: Aggregation = "max",
         shape: Shape = "hinge",
         margin: Amount = 1.0,
+        mined: bool = False,
     ) -> None:
         super().__init__()
         if not -1 <= lower <= upper < 1:
             raise InputError(f"triplet: upper is {upper} and lower {lower}, valid is -1 <= lower <= upper < 1")
         documents = [joined(tags) for tags in corpus.tags()] if content == "tags" else corpus.texts()
         self.content = Content(encoder or {"name": "lsi", "kind": content}, documents, "triplet.encoder")
-        self.upper, self.lower = upper, lower
+        self.upper, self.lower, self.mined = upper, lower, mined
         self.mining, self.aggregation, self.shape, self.margin = mining, aggregation, shape, margin
+
+    def order(self, batch_size: int, seed: int) -> Order | None:
+        """Mined epochs, if they are wanted."""
+        if not self.mined:
+            return None
+        vectors, _ = self.content(torch.arange(len(self.content.place), device=self.content.place.device))
+        return Mined(vectors.cpu().numpy(), batch_size, self.upper, self.lower, seed)
 
     def pairs(self, tracks: Tensor) -> tuple[Tensor, Tensor]:
         """Which tracks ``(batch,)`` are positives and which negatives of each: ``(batch, batch)`` bool each."""

@@ -270,3 +270,10 @@ def test_crops_of_a_pair_lie_as_asked(batches: Batches) -> None:
     for row in long:
         first, second = adjacent.audio[:, row, 0, 0]
         assert abs(float(first - second)) == 20
+
+
+def test_an_objective_may_order_the_epochs(batches: Batches) -> None:
+    """Here backwards, from another place in each epoch."""
+    backwards = replace(batches, order=lambda epoch: np.roll(np.arange(10)[::-1], epoch))
+    assert whole(backwards, 0).tracks.tolist() == [9, 8, 7, 6]
+    assert whole(backwards, 2).tracks.tolist() == [1, 0, 0, 9]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from crossmodal.data import miner
 from crossmodal.data.miner import BLOCK, mine, mined_order
 from crossmodal.errors import InputError
 
@@ -136,3 +137,17 @@ def test_epochs_and_seeds_differ_and_repeat():
     assert np.array_equal(orders[0], orders[1])
     assert not np.array_equal(orders[0], orders[2])
     assert not np.array_equal(orders[0], orders[3])
+
+
+def test_an_epoch_is_mined_once_and_kept_while_batches_straddle_it(monkeypatch):
+    vectors, mined = unit(np.random.default_rng(4), 60, clusters=6), []
+
+    def counted(*given):
+        mined.append(given[-1])
+        return mined_order(*given)
+
+    monkeypatch.setattr(miner, "mined_order", counted)
+    order = miner.Mined(vectors, 12, 0.9, 0.5, 3)
+    for epoch in (0, 0, 1, 0, 1, 1, 2, 1, 2):
+        np.testing.assert_array_equal(order(epoch), mined_order(vectors, 12, 0.9, 0.5, 3, epoch))
+    assert mined == [0, 1, 2]

@@ -238,3 +238,17 @@ def test_without_any_document_it_is_refused() -> None:
     for content in ("tags", "texts"):
         with pytest.raises(InputError, match=r"triplet\.encoder: not one of 2 training tracks has a document"):
             Triplet(corpus("ef"), content=content)
+
+
+def test_batches_are_mined_where_that_is_asked_for() -> None:
+    """Of eight tracks in two batches, the two that are alike then always lie in one."""
+    pairs = [("a", "rock"), ("b", "folk"), ("e", "rock"), *((name, f"genre {name}") for name in "cdfgh")]
+    tags = pd.DataFrame(pairs, columns=["track_id", "tag"]).assign(tagset="genres")
+    said = Corpus(Manifest.build(pd.DataFrame({"track_id": list("abcdefgh")}), None, tags), list("abcdefgh"))
+    assert Triplet(said).order(4, 0) is None
+    order = Triplet(said, mined=True).order(4, 0)
+    assert order is not None
+    for epoch in range(5):
+        rows = order(epoch).tolist()
+        assert sorted(rows) == list(range(8))
+        assert (rows.index(0) < 4) == (rows.index(4) < 4)

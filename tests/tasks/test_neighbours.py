@@ -1,0 +1,97 @@
+"""Music to music by shared tags, against plain loops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crossmodal.data.manifest import Manifest
+from crossmodal.errors import InputError
+from crossmodal.tasks.neighbours import Neighbours
+
+GROUPS = ["a", "a", "b", "b", "", "c", "c", "d"]
+TAGS = {
+    "mood": {0: ["sad"], 1: ["sad"], 2: ["sad", "calm"], 3: ["happy"], 4: ["happy"], 5: ["calm"], 7: ["odd"]},
+    "place": {0: ["here"], 1: ["here"], 6: ["there"]},  # only within a group
+}
+
+
+@dataclass
+class Vectors:
+    track_ids: tuple[str, ...]
+    vectors: np.ndarray
+
+
+class Stand:
+    """Stands for an `Embedded` with random vectors."""
+
+    split = "s"
+
+    def __init__(self, tags: dict[str, dict[int, list[str]]] = TAGS) -> None:
+        tracks = [f"t{row}" for row in range(len(GROUPS))]
+        rows = [(f"t{row}", name, tag) for name, rows in tags.items() for row, own in rows.items() for tag in own]
+        self.manifest = Manifest.build(
+            pd.DataFrame({"track_id": tracks, "path": tracks, "group": GROUPS}),
+            tags=pd.DataFrame(rows, columns=["track_id", "tagset", "tag"]),
+        )
+        vectors = np.random.default_rng(5).normal(size=(len(tracks), 3))
+        self.found = Vectors(tuple(tracks), vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+    def part(self, _name: str) -> Manifest:
+        return self.manifest
+
+    def vectors(self, _name: str) -> Vectors:
+        return self.found
+
+
+def by_loops(stand: Stand, tagset: str) -> float:
+    """Mean average precision over the tracks that share a tag with a track of another group."""
+    tags = {row: set(own) for row, own in TAGS[tagset].items()}
+    scores = stand.found.vectors @ stand.found.vectors.T
+    values = []
+    for query in range(len(GROUPS)):
+        others = [
+            row for row in range(len(GROUPS)) if row != query and (GROUPS[row] != GROUPS[query] or not GROUPS[row])
+        ]
+        ranking = sorted(others, key=lambda row, query=query: -scores[query, row])
+        hits = [bool(tags.get(query, set()) & tags.get(row, set())) for row in ranking]
+        if any(hits):
+            values.append(np.mean([sum(hits[: place + 1]) / (place + 1) for place, hit in enumerate(hits) if hit]))
+    return float(np.mean(values))
+
+
+def test_equals_a_plain_loop_without_tracks_of_the_same_group() -> None:
+    stand = Stand()
+    found = Neighbours(draws=50).evaluate(stand)
+    assert found["mood/map"]["value"] == pytest.approx(by_loops(stand, "mood"))
+    assert found["mood/map"]["queries"] == 6  # t6 has no tag of the set, and nobody shares t7's
+    assert found["mood/map"]["candidates"] == 7
+    assert found["mood/map"]["low"] <= found["mood/map"]["value"] <= found["mood/map"]["high"]
+    assert 0 < found["mood/map"]["chance"] < 1
+
+
+def test_a_tagset_shared_within_groups_alone_is_not_judged() -> None:
+    stand = Stand()
+    assert Neighbours().judged(stand.manifest) == ["mood"]
+    found = Neighbours(draws=0).evaluate(stand)
+    assert set(found) == {"mood/map", "map"}
+    assert found["map"]["value"] == found["mood/map"]["value"]
+    assert found["mood/map"]["low"] is None
+
+
+def test_the_primary_is_the_mean_over_tagsets() -> None:
+    tags = {**TAGS, "place": {0: ["here"], 7: ["here"], 2: ["there"], 5: ["there"]}}
+    found = Neighbours(draws=0).evaluate(Stand(tags))
+    assert found[Neighbours.primary]["value"] == pytest.approx(
+        (found["mood/map"]["value"] + found["place/map"]["value"]) / 2
+    )
+
+
+def test_what_cannot_be_judged_is_told() -> None:
+    with pytest.raises(InputError, match="no tagset 'moood'"):
+        Neighbours(["moood"]).evaluate(Stand())
+    with pytest.raises(InputError, match="no two tracks of part test in different groups share a tag"):
+        Neighbours(["place"]).evaluate(Stand())
