@@ -1,0 +1,1 @@
+"""Augmentations of batches of audio: of waveforms, of features, and chains of them."""
