@@ -13,7 +13,7 @@ from crossmodal.errors import InputError
 
 
 def test_the_policies_are_those_of_the_config():
-    assert POLICIES == get_args(get_type_hints(Views)["pair"])
+    assert get_args(get_type_hints(Views)["pair"]) == POLICIES
 
 
 @given(
