@@ -89,7 +89,7 @@ def test_evaluate_by_named_tasks(ask: Answer, fail: Answer, trained: Trained) ->
     assert "no setting 'tagset'" in fail("evaluate", trained.folder, "--task", "probe.tagset=key")
 
 
-def test_embed_index_and_features_by_a_manifest(ask: Answer, trained: Trained, tmp_path: Path) -> None:
+def test_embed_index_and_features_by_a_manifest(ask: Answer, fail: Answer, trained: Trained, tmp_path: Path) -> None:
     manifest = Manifest.load(trained.folder / "manifest").part("combination", "valid")
     manifest.save(tmp_path / "valid")
     assert "8 tracks; 0 skipped" in ask("embed", trained.folder, tmp_path / "valid", "--out", tmp_path / "v.npz")
@@ -104,6 +104,13 @@ def test_embed_index_and_features_by_a_manifest(ask: Answer, trained: Trained, t
     ask("features", tmp_path / "valid", "--out", tmp_path / "s.h5", *frontend)
     store = FeatureStore(tmp_path / "s.h5")
     assert (len(store), store.frontend_settings["bands"]) == (8, 8)
+    preset = ("--frontend", "schindler", "--frontend", "hop=1024", "--workers", 1)
+    ask("features", tmp_path / "valid", "--out", tmp_path / "stereo.h5", *preset)
+    settings = FeatureStore(tmp_path / "stereo.h5").frontend_settings
+    assert (settings["name"], settings["hop"], settings["channels"]) == ("log_mel", 1024, 2)
+    refused = ("features", tmp_path / "valid", "--out", tmp_path / "no.h5", "--frontend")
+    assert "--frontend is 'mel'; there are log_mel, cqt, raw" in fail(*refused, "mel")
+    assert "--frontend has no setting 'hopp'" in fail(*refused, "hopp=3")
 
 
 def test_data_writes_a_manifest(ask: Answer, fail: Answer, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_nothing_in_gives_nothing_out(model: DualEncoder) -> None:
 
 
 def bounds(model: DualEncoder, sound: np.ndarray) -> tuple[list[float], list[float]]:
-    frames = model.audio_encoder.frontend(torch.from_numpy(sound)).numpy()
+    frames = model.audio_encoder.frontend(torch.from_numpy(sound)[None]).numpy()
     (track,) = model.embed_features([frames])
     return track.bounds[:, 0].round(2).tolist(), track.weights.tolist()
 
