@@ -4,7 +4,8 @@
 
 A 30 s stereo mp3 at 44.1 kHz, made here, becomes log-mel features at 22,050 Hz, n_fft 1024, hop 256, 128 bands, all
 on one core. The three ways take turns, so that what else the machine does falls on all of them; ratios are medians over
-the turns. Then: how extraction scales over processes, and what memory it takes for few files and for many.
+the turns. Then: what the front ends cost beside each other, how extraction scales over processes, and what memory it
+takes for few files and for many.
 Needs ``pip install "crossmodal[bench]"``.
 """
 
@@ -27,7 +28,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from crossmodal.audio.decode import features_of
-from crossmodal.audio.frontends import LogMel
+from crossmodal.audio.frontends import PRESETS, LogMel, build
 from crossmodal.data.engine import Processes
 from crossmodal.data.extraction import extract
 from crossmodal.data.manifest import Manifest
@@ -81,6 +82,25 @@ def one_core(path: Path, repetitions: int) -> None:
     mine, other = features_of(path, frontend), by_librosa(path)
     difference = np.abs(mine - other).max() / np.ptp(other)
     print(f"largest difference: {difference:.1e} of the range (at most 1e-3)")
+
+
+def front_ends(repetitions: int, seconds: int = 30) -> None:
+    """Milliseconds of one core for a second of samples, without decoding: each front end, and librosa's constant-Q."""
+    sound = music(seconds).T.copy()  # what its rate is does not matter here
+    built = {name: build(name) for name in ("log_mel", *PRESETS, "cqt")}
+    ways = {
+        name: lambda f=frontend: list(f.stream([sound[: f.channels, : seconds * f.sample_rate]]))
+        for name, frontend in built.items()
+    }
+    mono = sound[0, : seconds * 16_000]
+    bands = {"fmin": 55.0, "n_bins": built["cqt"].bands, "bins_per_octave": 60}
+    ways["cqt of librosa"] = lambda: librosa.cqt(mono, sr=16_000, hop_length=512, **bands)
+    for way in ways.values():
+        way()
+    times = np.array([[seconds_of(way) for way in ways.values()] for _ in range(repetitions)])
+    for name, spent in zip(ways, np.median(times, axis=0) * 1e3 / seconds, strict=True):
+        print(f"{name}: {spent:.2f} ms for a second of samples")
+    print(f"cqt against log_mel: {np.median(times[:, -2] / times[:, 0]):.0f} times")
 
 
 def corpus(folder: Path, files: int, seconds: float, suffix: str, distinct: int = 50) -> Manifest:
@@ -137,6 +157,7 @@ def main(repetitions: int = 25) -> None:
         torch.set_num_threads(1)
         one_core(folder / "high.mp3", repetitions)  # as in most collections of music
         one_core(folder / "low.mp3", repetitions)
+        front_ends(repetitions)
         os.sched_setaffinity(0, cores)
         scaling(folder)
         memory(folder)
