@@ -17,22 +17,49 @@ State = dict[str, Tensor]
 
 
 def build(name: str, seed: int = 0, **settings: Any) -> Any:
-    """An encoder of the family, in double precision and for evaluation, with drawn weights, norms and normaliser."""
+    """An encoder of the family, in double precision and for evaluation, with all its numbers drawn, and no dropout.
+
+    The statistics of batch norms come from random features, as training would leave them: with drawn ones the signal
+    vanishes on its way, and all clips have the same vector.
+    """
     generator = torch.Generator().manual_seed(seed)
-    made: nn.Module = registry.build("encoders.audio", name, **settings).double().eval()
+    made: nn.Module = registry.build("encoders.audio", name, **settings).double().train()
     for key, value in [*made.named_parameters(), *made.named_buffers()]:
-        if value.is_floating_point() and not key.startswith("frontend."):
-            noise = torch.randn(value.shape, generator=generator, dtype=value.dtype)
-            fan = value[0].numel() if value.ndim > 1 else 9
-            positive = key.endswith(("running_var", "deviation"))
-            value.data = 0.5 + noise.abs() if positive else noise / fan**0.5
-    return made
+        if not key.startswith("frontend.") and "running" not in key and value.is_floating_point():
+            value.data = drawn(key, torch.randn(value.shape, generator=generator, dtype=value.dtype).clamp(-3, 3))
+    parts = list(made.modules())
+    for dropout in (part for part in parts if isinstance(part, nn.Dropout)):
+        dropout.p = 0.0
+    for norm in (norms := [part for part in parts if isinstance(part, nn.modules.batchnorm._BatchNorm)]):
+        norm.momentum = None  # the mean of all batches
+    with torch.no_grad():
+        for draw in range(2 if norms else 0):
+            made(features(made, getattr(made, "window", 200), batch=4, seed=10 + draw))
+    return made.eval()
+
+
+def drawn(key: str, noise: Tensor) -> Tensor:
+    """What stands under a name: matrices that keep the signal's size, scales about 1, decibels of music."""
+    if key in ("mean", "deviation"):
+        return 5 * noise - 50 if key == "mean" else 20 + 4 * noise
+    if noise.ndim > 1:
+        return noise * (2 / noise[0].numel()) ** 0.5
+    return 1 + 0.2 * noise if key.endswith("weight") else 0.2 * noise
+
+
+def published(name: str, **settings: Any) -> Any:
+    """An encoder as it is built."""
+    return registry.build("encoders.audio", name, **settings)
 
 
 def features(made: Any, frames: int, batch: int = 2, seed: int = 1) -> Tensor:
-    """Random features for an encoder: ``(batch, frames, *shape)``."""
+    """Random features for an encoder, ``(batch, frames, *shape)``: noise around a spectrum of each clip's own."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(batch, frames, *made.frontend.shape, generator=generator, dtype=torch.float64)
+    spectrum, noise = (
+        torch.randn(batch, length, *made.frontend.shape, generator=generator, dtype=torch.float64)
+        for length in (1, frames)
+    )
+    return spectrum + noise if made.frontend.silence == 0 else 12 * (spectrum + noise) - 50
 
 
 def parameters(made: nn.Module) -> int:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from networks import bn, build, conv, features, normalised, parameters
+from networks import bn, build, conv, features, normalised, parameters, published
 from torch import Tensor
 
 from crossmodal.encoders.audio.clip_resnet import AttentionPool
@@ -13,7 +13,7 @@ TINY = {"width": 4, "layers": (2, 2, 1, 1), "heads": 4, "dim": 6}
 
 
 def test_it_has_the_parameters_of_deezers():
-    made = build("clip_resnet")
+    made = published("clip_resnet")
     assert (parameters(made), made.dim) == (2_800_392, 1024)
     assert made.attnpool.positional_embedding.shape == (4 * 3 + 1, 512)
 

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from networks import bn, build, conv, features, normalised, parameters
+from networks import bn, build, conv, features, normalised, parameters, published
 from torch import Tensor
 
 TINY = {"channels": (4, 4, 6, 6), "dim": 5}
 
 
 def test_it_has_the_parameters_of_wons():
-    made = build("crnn")
+    made = published("crnn")
     assert (parameters(made), made.dim, made.frontend.shape) == (392_450, 32, (96,))
 
 

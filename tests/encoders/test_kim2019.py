@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from networks import build, conv, features, linear, parameters
+from networks import build, conv, features, linear, parameters, published
 
 
 def test_it_has_the_published_parameters():
-    assert parameters(build("kim2019")) == 676_176
-    assert parameters(build("kim2019", variant="keras")) == 676_176 - 8 * 128 * 256 == 414_032
-    assert build("kim2019").frontend.shape == (2, 128)
+    assert parameters(published("kim2019")) == 676_176
+    assert parameters(published("kim2019", variant="keras")) == 676_176 - 8 * 128 * 256 == 414_032
+    assert published("kim2019").frontend.shape == (2, 128)
 
 
 @pytest.mark.parametrize("variant", ["pytorch", "keras"])
@@ -30,6 +30,18 @@ def test_it_computes_what_the_published_one_does(variant: str) -> None:
     expected = linear(state, "fc_output", F.relu(linear(state, "fc_feature", pooled)))
     expected = F.elu(expected) if variant == "keras" else expected.sigmoid()
     torch.testing.assert_close(made(sound), expected)
+
+
+@pytest.mark.parametrize("variant", ["pytorch", "keras"])
+def test_only_the_steps_of_the_clip_are_pooled(variant: str) -> None:
+    made = build("kim2019", variant=variant)
+    sound, maps = features(made, 400, batch=1), []
+    made.fc_feature.register_forward_pre_hook(lambda _, given: maps.append(given[0]))
+    sound[:, 150:] = made.frontend.silence
+    made.sequence(sound)
+    made(sound, torch.tensor([150]))
+    steps = maps[0][:, :2]
+    torch.testing.assert_close(maps[1], steps.mean(1) if variant == "keras" else steps.amax(1))
 
 
 def test_a_clip_of_one_step_is_its_step():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from crossmodal.encoders.audio._layers import moments
+from crossmodal.encoders.audio._layers import maximum, mean, moments, norm_layer, poolings
 from crossmodal.encoders.audio.mel_cnn import MelCNN
 from crossmodal.errors import InputError
 
@@ -76,6 +76,26 @@ def test_a_wrong_front_end_is_refused_in_one_line() -> None:
         MelCNN(frontend={"hopp": 3})
     with pytest.raises(InputError, match="f_max"):
         MelCNN(frontend={**FRONTEND, "f_max": 5000.0})
+
+
+def test_mean_and_maximum_are_over_the_steps_that_are_reached_and_over_one_at_least():
+    values = torch.randn(3, 9, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 5
+    for row, (length, steps) in enumerate([(9, 9), (4, 4), (0, 1)]):
+        lengths = torch.full((3,), length)
+        torch.testing.assert_close(mean(values, lengths)[row], values[row, :steps].mean(0))
+        torch.testing.assert_close(maximum(values, lengths)[row], values[row, :steps].amax(0))
+
+
+def test_groups_have_16_channels_or_more():
+    for channels in (1, 4, 16, 24, 51, 64, 96, 200, 204, 512):
+        layer = norm_layer("group", channels, 1)
+        assert channels // layer.num_groups >= min(channels, 16)
+    assert norm_layer("group", 128, 2).num_groups == 8
+
+
+def test_bands_are_pooled_while_there_are_any():
+    assert poolings(96, [2, 3, 4, 4]) == [(2, 2), (3, 3), (4, 4), (4, 4)]
+    assert poolings(9, [2, 3, 4, 4]) == [(2, 2), (3, 3), (1, 4), (1, 4)]
 
 
 def test_moments_equal_those_of_each_clip_alone():

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from networks import bn, build, conv, features, linear, normalised, parameters
+from networks import bn, build, conv, features, linear, normalised, parameters, published
 
 TINY = {"timbral": 4, "temporal": 3, "backend": 5, "dim": 6}
 
 
 def test_it_has_the_parameters_of_wons():
-    made = build("musicnn")
+    made = published("musicnn")
     assert (parameters(made), made.dim, made.frontend.shape) == (774_250, 200, (96,))
     filters = [tuple(layer.conv.weight.shape[1:]) for layer in made.layers]
     assert filters == [(1, 67, 7), (1, 38, 7), (1, 129), (1, 65), (1, 33)]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from networks import bn, build, conv, features, parameters
+from networks import bn, build, conv, features, parameters, published
 
 from crossmodal.errors import InputError
 
@@ -15,7 +15,7 @@ def raw(sample_rate: int) -> dict[str, object]:
 
 
 def test_it_has_the_parameters_of_clmrs():
-    made = build("sample_cnn")
+    made = published("sample_cnn")
     assert parameters(made) == 2_368_512
     assert parameters(made) + parameters(torch.nn.Linear(512, 50)) == 2_394_162
     assert (made.dim, made.frontend.sample_rate, made.window) == (512, 22_050, 59_049)

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from networks import bn, build, conv, features, linear, normalised, parameters
+from networks import bn, build, conv, features, linear, normalised, parameters, published
 from torch import Tensor
 
 
 @pytest.mark.parametrize(("name", "count"), [("short_chunk_cnn", 3_661_698), ("short_chunk_cnn_res", 12_078_594)])
 def test_it_has_the_parameters_of_wons(name: str, count: int) -> None:
-    made = build(name)
+    made = published(name)
     assert (parameters(made), made.dim, made.frontend.shape) == (count, 512, (128,))
 
 
@@ -36,6 +36,17 @@ def test_it_computes_what_wons_does(name: str, block, steps: int) -> None:
     pooled = x.squeeze(2).amax(2)
     torch.testing.assert_close(made(sound), F.relu(bn(state, "bn", linear(state, "dense1", pooled))))
     torch.testing.assert_close(made.sequence(sound), x.squeeze(2).transpose(1, 2))
+
+
+@pytest.mark.parametrize(("name", "steps"), [("short_chunk_cnn", 1), ("short_chunk_cnn_res", 2)])
+def test_the_maximum_is_over_whole_steps_or_begun_ones(name: str, steps: int) -> None:
+    made = build(name, channels=4)
+    sound, state = features(made, 400, batch=1), made.state_dict()
+    sound[:, 150:] = made.frontend.silence
+    pooled = made.sequence(sound)[:, :steps].amax(1)
+    assert (pooled - made.sequence(sound).amax(1)).abs().max() > 0.1
+    expected = F.relu(bn(state, "bn", linear(state, "dense1", pooled)))
+    torch.testing.assert_close(made(sound, torch.tensor([150])), expected)
 
 
 @pytest.mark.parametrize("name", ["short_chunk_cnn", "short_chunk_cnn_res"])
