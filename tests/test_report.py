@@ -31,7 +31,7 @@ LANGUAGES = ("en", "de", "tr")
 class FakeModel:
     """Texts as random unit vectors that their words decide."""
 
-    fingerprint = "00c0ffee"
+    fingerprint, reads = "00c0ffee", True
 
     def embed_text(self, texts):
         rows = [np.random.default_rng(list(text.encode())).normal(size=DIM) for text in texts]
@@ -125,6 +125,13 @@ def make_results():
     }
 
 
+def make_look(step):
+    found = {"audio_deviation": 0.9 - step / 70, "features_deviation": 0.9, "byol_deviation": 0.5, "byol_rank": 12.5}
+    found |= {"audio_uniformity": -2.5, "text_alignment": 1.2, "modality_gap": 0.8}
+    pulls = {"gradient/clip": 0.25, "gradient/byol": 0.125, "gradient/clip~byol": -0.375}
+    return {**{f"collapse/{name}": value for name, value in found.items()}, **pulls}
+
+
 def make_run(folder, steps=60):
     config = Config(name="quickstart", data={"name": "synthetic"}, split="default", train=Train(epochs=1, batch_size=8))
     run = Run(folder / "run", config)
@@ -133,11 +140,14 @@ def make_run(folder, steps=60):
     (run.folder / "environment.json").write_text(json.dumps({"torch": "2.14", "precision": "bf16", "threads": 2}))
     for step in range(1, steps + 1):
         loss = 4 * math.exp(-step / 20) + 0.3
-        run.log({"step": step, "loss": loss, "clip": 0.8 * loss, "order": 0.2 * loss, "lr": 1e-3, "grad_norm": 1.0})
+        row = {"step": step, "loss": loss, "clip": 0.8 * loss, "order": 0.2 * loss, "lr": 1e-3, "grad_norm": 1.0}
+        run.log({**row, **(make_look(step) if step % 20 == 0 else {})})
         if step % 12 == 0:
             score = 0.6 - abs(step - 48) / 80
             more = {f"valid/text_to_audio/review/{code}/recall@10": score - n / 20 for n, code in enumerate(LANGUAGES)}
             run.log({"step": step, "valid/text_to_audio/recall@10": score, **more, "valid/score": score})
+    if steps:
+        run.log({"step": steps, "alarm": f"the audio vectors {EVIL} are nearly equal: raise the temperature"})
     return run
 
 
@@ -335,6 +345,7 @@ def test_empty_states(tmp_path):
     for said in (
         "No task was run.",
         "Nothing was logged.",
+        "Nothing was monitored.",
         "too few tracks for a map",
         "no texts to compare",
         "No example queries",
@@ -373,6 +384,37 @@ def test_charts_show_terms_only_if_there_are_several():
     assert [curve.name for curve in one[0].curves] == ["loss"]
     two, _ = tables.charts([{"step": 1, "loss": 3.0, "clip": 2.0, "order": 1.0}])
     assert [curve.name for curve in two[0].curves] == ["loss", "clip", "order"]
+
+
+def test_a_chart_for_each_measure_of_collapse():
+    rows = [{"step": step, "loss": 1.0, "clip": 0.5, "byol": 0.5, **make_look(step)} for step in (20, 40)]
+    found = {chart.title: chart for chart in tables.monitored(rows)}
+    assert {title: [curve.name for curve in chart.curves] for title, chart in found.items()} == {
+        "Collapse: deviation": ["audio", "features", "byol"],
+        "Collapse: rank": ["byol"],
+        "Collapse: uniformity": ["audio"],
+        "Collapse: alignment": ["text"],
+        "Collapse: gap": ["modality"],
+        "Norm of a term's gradient": ["clip", "byol"],
+        "Cosine of two terms' gradients": ["clip and byol"],
+    }
+    assert [curve.figure for curve in found["Collapse: deviation"].curves] == ["0.329", "0.900", "0.500"]
+    training, _ = tables.charts(rows)
+    assert [curve.name for curve in training[0].curves] == ["loss", "clip", "byol"]
+    assert tables.monitored([{"step": 1, "loss": 1.0}]) == []
+
+
+def test_alarms_are_shown_with_their_steps(tmp_path, page):
+    assert f"Step 60 the audio vectors {EVIL} are nearly equal: raise the temperature" in page.text
+    assert "No alarm was raised." not in page.text
+    assert "Collapses told 1" in page.text
+    run = make_run(tmp_path)
+    assert report.alarms(run) == [f"step 60: the audio vectors {EVIL} are nearly equal: raise the temperature"]
+    run.rewind(59)
+    assert report.alarms(run) == []
+    calm = Page(report.write(run, make_embedded(make_manifest(tmp_path, 4, 0)), {}).read_text(encoding="utf-8"))
+    assert "No alarm was raised." in calm.text
+    assert "Collapses told" not in calm.text
 
 
 def test_table_has_a_row_for_each_group_and_subset():

@@ -60,6 +60,8 @@ def content(run: Run, embedded: Embedded, results: Mapping[str, Any]) -> dict[st
         "tables": [tables.table(task, found) for task, found in results.get("tasks", {}).items()],
         "charts": charts,
         "validated": best is not None,
+        "monitored": tables.monitored(logged),
+        "alarms": tables.alarms(logged),
         "map": space.space_map(embedded, part, queries, run.config.seed),
         "similarities": space.similarities(embedded, part, run.config.seed),
         "examples": space.answers(examples, embedded.part(part)),
@@ -69,8 +71,13 @@ def content(run: Run, embedded: Embedded, results: Mapping[str, Any]) -> dict[st
     }
 
 
+def alarms(run: Run) -> list[str]:
+    """The warnings of a run that its vectors collapse, each with its step."""
+    return [f"step {step}: {warning}" for step, warning in tables.alarms(run.metrics())]
+
+
 def facts(
-    config: Config, results: Mapping[str, Any], logged: Sequence[Mapping[str, float]], environment: Mapping[str, Any]
+    config: Config, results: Mapping[str, Any], logged: Sequence[Mapping[str, Any]], environment: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What a figure depends on, by name, where it is known."""
     split = results.get("split", {})
@@ -86,6 +93,7 @@ def facts(
         "Candidates": metrics[0].get("candidates") if metrics else None,
         "Seed": results.get("seed", config.seed),
         "Steps": max((int(row["step"]) for row in logged), default=None),
+        "Collapses told": len(tables.alarms(logged)) or None,
         "Precision": environment.get("precision"),
         "Threads": environment.get("threads"),
         "Model": results.get("model"),

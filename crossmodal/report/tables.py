@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from crossmodal.report.figures import Chart, ceiling, line_chart
+from crossmodal.report.figures import Chart, Points, ceiling, line_chart
 from crossmodal.runs import SCORE
 
-VALID = "valid/"
+VALID, COLLAPSE, GRADIENT = "valid/", "collapse/", "gradient/"
 NO_TERMS = {"step", "lr", "grad_norm"}
 
 Metric = Mapping[str, Any]
-Logged = Mapping[str, float]
+Logged = Mapping[str, Any]
 
 
 class Row(NamedTuple):
@@ -71,7 +71,7 @@ def words(name: str) -> str:
 def charts(rows: Sequence[Logged]) -> tuple[list[Chart], int | None]:
     """Charts of the rows of metrics.jsonl, the loss and its terms first, and the best step, if there was validation."""
     best = best_step(rows)
-    terms = _series([row for row in rows if "loss" in row], lambda name: name not in NO_TERMS)
+    terms = _series([row for row in rows if "loss" in row], _is_term)
     if len(terms) == 2:  # the only term is the loss itself, but for its weight
         terms = {"loss": terms["loss"]}
     found = [line_chart("Training loss", terms, best)] if terms else []
@@ -84,13 +84,35 @@ def charts(rows: Sequence[Logged]) -> tuple[list[Chart], int | None]:
     return found, best
 
 
+def monitored(rows: Sequence[Logged]) -> list[Chart]:
+    """Charts of what the monitor saw: one a measure of collapse, one of the gradients, one of their cosines."""
+    seen = _series(rows, lambda name: name.startswith(COLLAPSE))
+    lines: dict[str, dict[str, Points]] = {}
+    for name, points in seen.items():
+        what, _, measure = name.removeprefix(COLLAPSE).rpartition("_")
+        lines.setdefault(f"Collapse: {measure}", {})[words(what)] = points
+    for name, points in _series(rows, lambda name: name.startswith(GRADIENT)).items():
+        title = "Cosine of two terms' gradients" if "~" in name else "Norm of a term's gradient"
+        lines.setdefault(title, {})[words(name.removeprefix(GRADIENT)).replace("~", " and ")] = points
+    return [line_chart(title, named) for title, named in lines.items()]
+
+
+def alarms(rows: Sequence[Logged]) -> list[tuple[int, str]]:
+    """The steps at which a run was told to collapse, and the warnings."""
+    return [(int(row["step"]), str(row["alarm"])) for row in rows if "alarm" in row]
+
+
 def best_step(rows: Sequence[Logged]) -> int | None:
     """The first step with the highest validation score."""
     scored = [row for row in rows if not math.isnan(row.get(SCORE, math.nan))]
     return int(max(scored, key=lambda row: row[SCORE])["step"]) if scored else None
 
 
-def _series(rows: Sequence[Logged], wanted: Any) -> dict[str, list[tuple[float, float]]]:
+def _is_term(name: str) -> bool:
+    return name not in NO_TERMS and not name.startswith((COLLAPSE, GRADIENT))
+
+
+def _series(rows: Sequence[Logged], wanted: Callable[[str], bool]) -> dict[str, Points]:
     names = dict.fromkeys(name for row in rows for name in row if wanted(name))
     return {name: [(row["step"], row[name]) for row in rows if row.get(name) is not None] for name in names}
 
