@@ -159,6 +159,8 @@ def test_a_resized_crop_in_time_squeezes_or_stretches():
     sounds = wide[:, :, 3] > SILENCE
     assert sounds.sum(1).float().mean() == pytest.approx(50 / 1.5, abs=2)  # the whole clip, with silence around it
     assert not sounds[:, [0, -1]].any()
+    before, after = sounds.float().argmax(1), sounds.flip(1).float().argmax(1)
+    assert int((before - after).abs().max()) <= 1  # in the middle
 
 
 def test_a_resized_crop_in_frequency_moves_a_band():
