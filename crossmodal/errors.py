@@ -13,6 +13,10 @@ class InputError(ValueError):
     """
 
 
+class SharedError(InputError):
+    """A mistake that all processes of a training raise alike, so that one of them can tell it."""
+
+
 class Interrupted(Exception):
     """The user (Ctrl-C) or the system (SIGTERM) stopped the work, and it is saved; the message says how to go on."""
 

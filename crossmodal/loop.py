@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -86,6 +84,7 @@ class Trainer:
         built = cast("dict[str, Any]", dict(objectives.items()))
         for objective in built.values():
             objective.start(model.audio_encoder)
+        processes.as_in_main(value for value in objectives.state_dict().values() if isinstance(value, Tensor))
         if self.plan.compile:
             cast("nn.Module", model.audio_encoder).compile()
         named = [*model.named_parameters(), *objectives.named_parameters()]
@@ -96,12 +95,16 @@ class Trainer:
         self.validate_every = max(1, round(self.plan.validate_every * len(batches.tracks) / per_step))
         optimizer = optimizers.build(run.config.optimizer, trained)
         self.schedule = optimizers.Schedule(run.config.optimizer, optimizer, self.steps)
-        wrapped, self.optimizer = self.accelerator.prepare(synchronised(self.model, self.accelerator), optimizer)
+        wrapped, self.optimizer = self.accelerator.prepare(
+            processes.synchronised(self.model, self.accelerator), optimizer
+        )
         seed = run.config.seed
         self.gradients = Gradients(self.accelerator, wrapped, built, weights, augment, seed)
         self.average = Average(model, self.plan.ema) if self.plan.ema else None
         self.monitor, self.alarm = Monitor(self.plan.monitor_every, model.audio_projection, built), Alarm()
         self.progress = Progress()
+        if self.accelerator.process_index:  # else its tracks would be dropped out like those of the main process
+            torch.manual_seed(seed + self.accelerator.process_index)
 
     def _share(self) -> Share:
         own, size = self.accelerator, self.plan.batch_size
@@ -123,13 +126,13 @@ class Trainer:
         stream = load(self.batches, self.progress.step * each, self.steps * each, self.plan.workers)
         begin, hidden = self.progress.step, not self.accelerator.is_main_process
         bar = tqdm(total=self.steps, initial=begin, desc="train", unit="step", dynamic_ncols=True, disable=hidden)
-        with bar, stop_signals() as stopped:
+        with bar, processes.stop_signals() as stopped:
             while self.progress.step < self.steps and not self._early():
-                row = self.step(stream)
+                row = processes.together(lambda: self._logged_step(stream))
                 bar.update()
                 bar.set_postfix(loss=f"{row['loss']:.3f}", best=f"{self.progress.best:.3f}")
-                self._after_step(row, validate, processes.anywhere(bool(stopped)))
-        self._flush()
+                self._after_step(validate, processes.anywhere(bool(stopped)))
+        processes.in_main(self._flush)
 
     def step(self, stream: Iterator[list[Batch]]) -> dict[str, float]:
         """One optimiser's step over ``accumulate`` batches; returns the loss, its terms and what was looked at."""
@@ -139,7 +142,7 @@ class Trainer:
         share = 1 / self.plan.accumulate
         for number in range(self.plan.accumulate):
             asked = time.perf_counter()
-            parts = next(stream)
+            parts = processes.together(lambda: next(stream))
             waited += time.perf_counter() - asked
             index = self.progress.step * self.plan.accumulate + number
             for name, term in self.gradients(index, parts, share, self._look(seen)).items():
@@ -180,11 +183,15 @@ class Trainer:
             self.average.update(self.model)
         return {"grad_norm": float(norm), "lr": rate}
 
-    def _after_step(self, row: dict[str, float], validate: Validate, stopped: bool) -> None:
-        step = self.progress.step
+    def _logged_step(self, stream: Iterator[list[Batch]]) -> dict[str, float]:
+        row = self.step(stream)
         self._log(row)
-        if warning := self.alarm.hear(step, row):
+        if warning := self.alarm.hear(self.progress.step, row):
             self._warn(warning)
+        return row
+
+    def _after_step(self, validate: Validate, stopped: bool) -> None:
+        step = self.progress.step
         if step % self.validate_every == 0 or step == self.steps:
             self._validate(validate)
         if step % self.plan.save_every == 0 or step % self.validate_every == 0 or step == self.steps or stopped:
@@ -197,17 +204,23 @@ class Trainer:
     def _validate(self, validate: Validate) -> None:
         """Validate in the main process; a better score, or none to go by, makes this the model that is kept."""
         with self.average.applied(self.model) if self.average else nullcontext():
-            metrics = processes.from_main(validate)
-            score = metrics.get(SCORE, math.inf)
-            better = score > self.progress.best or SCORE not in metrics
-            if better and self.accelerator.is_main_process:
-                self.model.save(self.run.model)
-        self._log(metrics)
+            metrics = processes.from_main(lambda: self._judged(validate))
+        score, progress = metrics.get(SCORE, math.inf), self.progress
         self.schedule.validated(score)
-        self.progress.waits = 0 if better else self.progress.waits + 1
-        if better:
-            self.progress.best, self.progress.best_step = score, self.progress.step
+        progress.waits += 1
+        if self._better(metrics):
+            progress.best, progress.best_step, progress.waits = score, progress.step, 0
+
+    def _judged(self, validate: Validate) -> dict[str, float]:
+        metrics = validate()
+        if self._better(metrics):
+            self.model.save(self.run.model)
+        self._log(metrics)
         self._flush()
+        return metrics
+
+    def _better(self, metrics: Mapping[str, float]) -> bool:
+        return metrics.get(SCORE, math.inf) > self.progress.best or SCORE not in metrics
 
     def _log(self, metrics: Mapping[str, float]) -> None:
         if not self.accelerator.is_main_process:
@@ -237,8 +250,9 @@ class Trainer:
     def save(self) -> None:
         """Write ``state/last.pt``: weights, teachers, optimiser, schedule, random generators and progress."""
         random = processes.everywhere(random_state())
-        if not self.accelerator.is_main_process:
-            return
+        processes.in_main(lambda: self._write(random))
+
+    def _write(self, random: list[list[Tensor]]) -> None:
         state = {name: part.state_dict() for name, part in self._stateful().items()}
         written = BytesIO()  # torch.save reports a full disk in its own way
         torch.save(state | {"random": random, "progress": asdict(self.progress)}, written)
@@ -266,13 +280,6 @@ class Trainer:
         return True
 
 
-def synchronised(model: nn.Module, own: Accelerator) -> nn.Module:
-    """The model with batch norms over all processes where these are on GPUs; torch has none for the CPU."""
-    if own.num_processes > 1 and own.device.type == "cuda":
-        return cast("nn.Module", nn.SyncBatchNorm.convert_sync_batchnorm(model))  # type: ignore[no-untyped-call]
-    return model
-
-
 def check_finite(name: str, value: Tensor, step: int) -> None:
     """Stop before a number that is none reaches the weights, and with them the saved state."""
     if not torch.isfinite(value):
@@ -291,22 +298,3 @@ def read_state(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or "progress" not in state:
         raise InputError(f"{path} is no saved state of crossmodal")
     return state
-
-
-@contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in a list, so that the step under way is finished; a second one acts at once."""
-    received: list[int] = []
-
-    def note(number: int, _frame: object) -> None:
-        received.append(number)
-        signal.signal(number, before[number])
-
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

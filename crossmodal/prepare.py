@@ -118,9 +118,14 @@ def make_batches(config: Config, model: DualEncoder, part: Manifest, store: Feat
     )
 
 
-def fit_encoders(model: DualEncoder, batches: Batches, frames: int = 100_000) -> None:
-    """Fit the tokenizer to the training texts, and the normaliser to about ``frames`` frames of the first batches."""
+def fit_encoders(model: DualEncoder, batches: Batches) -> None:
+    """Fit the tokenizer to the training texts, and the normaliser."""
     model.text_encoder.fit(batches.texts.corpus())
+    fit_normaliser(model, batches)
+
+
+def fit_normaliser(model: DualEncoder, batches: Batches, frames: int = 100_000) -> None:
+    """Fit the normaliser to about ``frames`` frames of the first batches."""
     found: list[torch.Tensor] = []
     for step in range(len(batches.tracks) // batches.batch_size + 1):
         for part in batches[step]:

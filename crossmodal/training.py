@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -25,7 +25,7 @@ from crossmodal.loggers import check_installed, open_loggers
 from crossmodal.loop import Trainer
 from crossmodal.model import DualEncoder
 from crossmodal.precision import training_precision
-from crossmodal.prepare import fit_encoders, labelled, make_batches, open_store, read_manifest
+from crossmodal.prepare import fit_normaliser, labelled, make_batches, open_store, read_manifest
 from crossmodal.runs import SCORE, Run, describe_environment, open_run, recorded_threads
 from crossmodal.types import Objective, Space
 
@@ -48,66 +48,68 @@ def train(config: Config, say: Say = print) -> Path:
         InputError: the config, the data, or another process that trains the same run stand in the way.
         Interrupted: Ctrl-C; the state is saved.
     """
-    check_plugins(config)
-    check_installed(config)
-    main = processes.state().is_main_process
-    say = say if main else _silent
+    say = processes.speaker(say)
+    processes.together(lambda: check(config))
     with shared_run(config) as (run, continued):
         say(f"{'continuing' if continued else 'new run'} {run.folder}")
         embedded = fit(run, say)
-        if main:
+        if processes.state().is_main_process:
             finish(run, embedded, say)
     return run.folder
 
 
-def _silent(line: str) -> None:
-    """What processes beside the main one say."""
+def check(config: Config) -> None:
+    """Refuse what can be known to fail before any data is read."""
+    check_plugins(config)
+    check_installed(config)
 
 
 @contextmanager
 def shared_run(config: Config) -> Iterator[tuple[Run, bool]]:
     """The run that the main process opened, and whether it goes on, in every process."""
-    if processes.state().is_main_process:
-        with open_run(config) as found:
-            processes.from_main(lambda: found)
-            yield found
-    else:
-        yield processes.from_main(lambda: (Run(Path(), config), False))
+    with ExitStack() as stack:
+        yield processes.from_main(lambda: stack.enter_context(open_run(config)))
 
 
 def fit(run: Run, say: Say) -> Embedded:
     """Prepare the data, train to the last step, and return the best model beside its data."""
-    config = run.config
-    set_threads(run)
-    torch.manual_seed(config.seed)
-    model = DualEncoder(config.audio_encoder, config.text_encoder, config.dim, config.window_s)
-    check_words(config, model)
-    with processes.main_first():
-        manifest = read_manifest(config, say)
-        if processes.state().is_main_process:
-            manifest.save(run.folder / "manifest")
-        store = open_store(config, manifest, model.audio_encoder.frontend, say)
-    part = labelled(manifest.part(config.split, "train"), config.labelled)
-    batches = make_batches(config, model, part, store)
-    resumed = (run.state / "last.pt").is_file()
-    begin(run, model, batches, resumed, say)
-    objectives, factors = build_objectives(config, model, batches, Corpus(part, batches.tracks))
-    batches = ordered(batches, objectives)
-    precision = training_precision(config.train.precision)
-    trainer = Trainer(run, model, objectives, factors, batches, make_augment(config, model, batches), precision)
-    trainer.restore()
+    data, batches, objectives, factors = processes.main_first(lambda: prepared(run, say))
+    model, precision = data.model, training_precision(run.config.train.precision)
+    trainer = processes.together(
+        lambda: Trainer(run, model, objectives, factors, batches, make_augment(run.config, model, batches), precision)
+    )
+    processes.together(trainer.restore)
     facts = {
         "threads": torch.get_num_threads(),
         "precision": precision,
         "device": str(trainer.accelerator.device),
         "processes": trainer.accelerator.num_processes,
+        "parameters": sum(p.numel() for p in model.parameters()),
     }
-    if trainer.accelerator.is_main_process:
-        describe_environment(run, **facts, parameters=sum(p.numel() for p in model.parameters()))
-    say(f"{facts['precision']} on {facts['device']}, {facts['threads']} threads, from step {trainer.progress.step}")
-    trainer.fit(Validation(Embedded(model, manifest, config.split, store)), open_loggers(run))
+    processes.in_main(lambda: describe_environment(run, **facts))
+    say(f"{precision} on {facts['device']}, {facts['threads']} threads, from step {trainer.progress.step}")
+    trainer.fit(Validation(data), open_loggers(run) if trainer.accelerator.is_main_process else ())
     say(f"trained {trainer.progress.summary()}")
-    return Embedded(best_model(run), manifest, config.split, store)
+    return replace(data, model=best_model(run))
+
+
+def prepared(run: Run, say: Say) -> tuple[Embedded, Batches, nn.ModuleDict, dict[str, float]]:
+    """The model beside its data, the training batches, the objectives and their weights, as they are at first."""
+    config = run.config
+    set_threads(run)
+    torch.manual_seed(config.seed)
+    model = DualEncoder(config.audio_encoder, config.text_encoder, config.dim, config.window_s)
+    check_words(config, model)
+    manifest = read_manifest(config, say)
+    if processes.state().is_main_process:
+        manifest.save(run.folder / "manifest")
+    store = open_store(config, manifest, model.audio_encoder.frontend, say)
+    part = labelled(manifest.part(config.split, "train"), config.labelled)
+    batches = make_batches(config, model, part, store)
+    begin(run, model, batches, say)
+    objectives, factors = build_objectives(config, model, batches, Corpus(part, batches.tracks))
+    data = Embedded(model, manifest, config.split, store)
+    return data, ordered(batches, objectives), objectives, factors
 
 
 def check_words(config: Config, model: DualEncoder) -> None:
@@ -118,24 +120,28 @@ def check_words(config: Config, model: DualEncoder) -> None:
             raise InputError(f"{listed(asked)}: words are asked, but text_encoder is none; leave it out, or name one")
 
 
-def begin(run: Run, model: DualEncoder, batches: Batches, resumed: bool, say: Say) -> None:
+def begin(run: Run, model: DualEncoder, batches: Batches, say: Say) -> None:
     """What comes before the first step: fitting to training data, weights from elsewhere, what is not trained.
 
-    A resumed run finds the tokenizer where the first one kept it, and everything else in its saved state.
+    The main process of a new run fits the tokenizer and keeps it; the others, and a resumed run, find it there. What
+    else was fitted a resumed run finds in its saved state.
     """
-    config = run.config.weights
-    recover(run.model)
-    if resumed:
+    config, resumed = run.config.weights, (run.state / "last.pt").is_file()
+    main = processes.state().is_main_process
+    if main:
+        recover(run.model)
+    if resumed or not main:
         model.text_encoder.restore(run.state / "text_encoder")
     else:
-        fit_encoders(model, batches)
+        model.text_encoder.fit(batches.texts.corpus())
+        run.rewind(-1)
+        with atomic(run.state / "text_encoder") as folder:
+            folder.mkdir()
+            model.text_encoder.save(folder)
+    if not resumed:
+        fit_normaliser(model, batches)
         if config.path:
             say(str(weights.load(cast("nn.Module", model.audio_encoder), config)))
-        if processes.state().is_main_process:
-            run.rewind(-1)
-            with atomic(run.state / "text_encoder") as folder:
-                folder.mkdir()
-                model.text_encoder.save(folder)
     if config.freeze:
         say(f"not trained: {listed(weights.freeze(model, config.freeze), 10)}")
 

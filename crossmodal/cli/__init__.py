@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from crossmodal import __version__
 from crossmodal.audio import SUFFIXES
 from crossmodal.cli import data
 from crossmodal.cli.shared import EngineName, ManifestFolder, Workers, say
-from crossmodal.errors import InputError, Interrupted
+from crossmodal.errors import InputError, Interrupted, SharedError
 
 # torch and the package's own parts are imported inside the commands: `--help` stays fast
 
@@ -51,15 +52,16 @@ def ssl(arguments: Experiment = None) -> None:
 
 
 def _train(arguments: list[str] | None, experiment: Path) -> None:
-    from crossmodal import config
+    from crossmodal import config, processes
     from crossmodal.training import train as run
 
     given = list(arguments or [])
     named = bool(given) and "=" not in given[0] and not given[0].startswith("~")
     path = Path(given.pop(0)) if named else experiment
+    settings = processes.together(lambda: config.load(path, given))
     for key, value in config.budget(path, given).items():
-        say(f"budget: {key}: {value}")
-    run(config.load(path, given), say)
+        processes.speaker(say)(f"budget: {key}: {value}")
+    run(settings, say)
 
 
 @app.command()
@@ -219,12 +221,10 @@ def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] = a
     try:
         code = command(list(arguments) if arguments is not None else None, standalone_mode=False)
         return int(code or 0)
-    except InputError as error:
-        print(f"crossmodal: {error}", file=sys.stderr)
-        return 2
-    except Interrupted as stop:
-        print(f"crossmodal: {stop}", file=sys.stderr)
-        return 130
+    except (InputError, Interrupted) as error:
+        if not isinstance(error, SharedError | Interrupted) or os.environ.get("LOCAL_RANK", "0") == "0":
+            print(f"crossmodal: {error}", file=sys.stderr)  # what several processes share is told once a machine
+        return 2 if isinstance(error, InputError) else 130
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
