@@ -47,6 +47,15 @@ def test_padding_far_behind_the_length_does_not_count(encoder: MelCNN) -> None:
         assert (encoder(clip) - encoder(other)).abs().max() > 1e-2
 
 
+def test_a_step_that_has_begun_counts(encoder: MelCNN) -> None:
+    clip, pooled = features(1, 40), []
+    clip[:, 13:] = encoder.frontend.silence
+    encoder.pool.register_forward_pre_hook(lambda _, given: pooled.append(given[0]))
+    encoder(clip, torch.tensor([13]))
+    steps = encoder.sequence(clip)[0, : -(-13 // encoder.stride)]
+    torch.testing.assert_close(pooled[0][0, :12], steps.mean(0))
+
+
 def test_statistics_are_of_the_training_frames_and_are_saved(encoder: MelCNN) -> None:
     frames = torch.rand(500, 16) * torch.arange(16) + 3
     encoder.fit(frames)

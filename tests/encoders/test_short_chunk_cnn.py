@@ -54,3 +54,14 @@ def test_the_maximum_is_over_whole_steps_or_begun_ones(name: str, steps: int) ->
 def test_other_numbers_of_bands_are_pooled_while_there_are_any(name: str, bands: int) -> None:
     made = build(name, channels=2, frontend={"n_fft": 8192, "bands": bands})
     assert made(features(made, 150)).shape == (2, 8)
+
+
+def test_published_weights_see_power_of_half_as_many_bins():
+    made, plain = build("short_chunk_cnn", channels=4), build("short_chunk_cnn", channels=4)
+    state = {name: value for name, value in made.state_dict().items() if name not in ("mean", "deviation")}
+    made.load_state_dict(made.foreign(state | {"dense2.weight": torch.ones(50, 16), "spec.window": torch.ones(512)}))
+    plain.mean.zero_()
+    plain.deviation.fill_(1)
+    power = torch.rand(1, 128, 128, dtype=torch.float64, generator=torch.Generator().manual_seed(3)) + 1e-3
+    theirs = plain(10 * torch.log10(power))
+    torch.testing.assert_close(made(10 * torch.log10(2 * power)), theirs, rtol=1e-5, atol=1e-5)
