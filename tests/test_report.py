@@ -390,15 +390,15 @@ def test_a_chart_for_each_measure_of_collapse():
     rows = [{"step": step, "loss": 1.0, "clip": 0.5, "byol": 0.5, **make_look(step)} for step in (20, 40)]
     found = {chart.title: chart for chart in tables.monitored(rows)}
     assert {title: [curve.name for curve in chart.curves] for title, chart in found.items()} == {
-        "Collapse: deviation": ["audio", "features", "byol"],
-        "Collapse: rank": ["byol"],
-        "Collapse: uniformity": ["audio"],
-        "Collapse: alignment": ["text"],
-        "Collapse: gap": ["modality"],
+        "Deviation": ["audio", "features", "byol"],
+        "Rank": ["byol"],
+        "Uniformity": ["audio"],
+        "Alignment": ["text"],
+        "Gap": ["modality"],
         "Norm of a term's gradient": ["clip", "byol"],
         "Cosine of two terms' gradients": ["clip and byol"],
     }
-    assert [curve.figure for curve in found["Collapse: deviation"].curves] == ["0.329", "0.900", "0.500"]
+    assert [curve.figure for curve in found["Deviation"].curves] == ["0.329", "0.900", "0.500"]
     training, _ = tables.charts(rows)
     assert [curve.name for curve in training[0].curves] == ["loss", "clip", "byol"]
     assert tables.monitored([{"step": 1, "loss": 1.0}]) == []

@@ -90,7 +90,7 @@ def monitored(rows: Sequence[Logged]) -> list[Chart]:
     lines: dict[str, dict[str, Points]] = {}
     for name, points in seen.items():
         what, _, measure = name.removeprefix(COLLAPSE).rpartition("_")
-        lines.setdefault(f"Collapse: {measure}", {})[words(what)] = points
+        lines.setdefault(measure.capitalize(), {})[words(what)] = points
     for name, points in _series(rows, lambda name: name.startswith(GRADIENT)).items():
         title = "Cosine of two terms' gradients" if "~" in name else "Norm of a term's gradient"
         lines.setdefault(title, {})[words(name.removeprefix(GRADIENT)).replace("~", " and ")] = points
