@@ -1,0 +1,102 @@
+"""What each recipe learns at its small budget: linear probes on frozen features against the untrained network.
+
+    python benchmarks/recipes.py OUT.md [--seeds N] [--at-once N] [--runs FOLDER] [RECIPE ...]
+
+Every recipe is trained by its own command, `scripts/train_ssl.py` or `train_crossmodal.py`, with `budget=small`,
+and once with no step at all: the same encoder with the same seed, its normaliser fitted, and nothing learnt. Both are
+probed on the same tracks. Runs that are finished are not repeated, so a killed comparison goes on. The audio is
+synthetic.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+from scipy.stats import t as student
+
+ROOT = Path(__file__).resolve().parent.parent
+CROSSMODAL = "reviews_tags_ssl"
+RECIPES = [
+    "clmr",
+    *(f"deezer_{name}" for name in ("contrastive", "byol", "barlow_twins", "vicreg", "clustering")),
+    *(f"ismir2025_{name}" for name in ("contrastive", "byol", "simsiam", "vicreg", "barlow_twins", "dino")),
+    "cbmi2019_tag_embedding",
+    "sac2020_text_triplet",
+    CROSSMODAL,
+]
+
+
+def run(recipe: str, seed: int, trained: bool, folder: Path) -> dict[str, float]:
+    """Train a recipe, or only judge its untrained encoder; balanced accuracy by tagset, and the seconds it took."""
+    home = folder / f"{recipe}-{seed}{'' if trained else '-untrained'}"
+    found = sorted(home.glob("*/*/results.json"))
+    if not found:
+        script = "train_crossmodal.py" if recipe == CROSSMODAL else "train_ssl.py"
+        command = [sys.executable, f"scripts/{script}", f"experiments/{recipe}.yaml", "budget=small", f"seed={seed}"]
+        command += [f"run.folder={home}", "train.threads=2"] + ([] if trained else ["train.epochs=0"])
+        began = time.monotonic()
+        with (folder / f"{home.name}.log").open("w") as log:
+            subprocess.run(command, cwd=ROOT, check=True, stdout=log, stderr=log)
+        (home / "seconds").write_text(str(time.monotonic() - began))
+        found = sorted(home.glob("*/*/results.json"))
+    metrics = json.loads(found[-1].read_text())["tasks"]["probe"]["metrics"]
+    scores = {name.partition("/")[0]: metric["value"] for name, metric in metrics.items()}
+    return {**scores, "seconds": float((home / "seconds").read_text())}
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and half the width of its 95 % interval (Student's t over seeds)."""
+    if len(values) < 2:
+        return fmean(values), float("nan")
+    half = student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
+    return fmean(values), float(half)
+
+
+def row(recipe: str, trained: Sequence[dict[str, float]], untrained: Sequence[dict[str, float]]) -> str:
+    """A line of the table: the mean over tagsets, and the gain, whose pairs share a seed."""
+    names = [name for name in trained[0] if name != "seconds"]
+    after, before = ([fmean(found[name] for name in names) for found in runs] for runs in (trained, untrained))
+    gains = [one - other for one, other in zip(after, before, strict=True)]
+    mean, half = interval(gains)
+    verdict = "better" if mean - half > 0 else "worse" if mean + half < 0 else "not told apart"
+    cells = [f"{fmean(before):.3f}", f"{fmean(after):.3f}", f"{mean:+.3f} ± {half:.3f}", verdict]
+    cells += [f"{fmean(found[name] for found in trained):.2f}" for name in names]
+    return f"| `{recipe}` | " + " | ".join(cells) + f" | {fmean(found['seconds'] for found in trained):.0f} |"
+
+
+def main() -> None:
+    """Run what is missing and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("recipes", nargs="*", default=RECIPES)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--at-once", type=int, default=1)
+    parser.add_argument("--runs", type=Path, default=Path("runs/recipes"))
+    given = parser.parse_intermixed_args()
+    given.runs.mkdir(parents=True, exist_ok=True)
+    jobs = [(recipe, seed, how) for how in (False, True) for seed in range(given.seeds) for recipe in given.recipes]
+    first = [run(recipe, 0, False, given.runs) for recipe in given.recipes]  # alone: they make audio and features
+    with ThreadPoolExecutor(given.at_once) as pool:
+        found = dict(zip(jobs, pool.map(lambda job: run(*job, given.runs), jobs), strict=True))
+    lines = []
+    for recipe in given.recipes:
+        trained, untrained = ([found[recipe, seed, how] for seed in range(given.seeds)] for how in (True, False))
+        lines.append(row(recipe, trained, untrained))
+    names = [name for name in first[0] if name != "seconds"]
+    head = ["recipe", "untrained", "trained", "gain", "", *names, "seconds"]
+    table = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|", *lines]
+    given.out.write_text("\n".join(table) + "\n")
+    print("\n".join(table))
+
+
+if __name__ == "__main__":
+    main()
