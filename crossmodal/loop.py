@@ -209,7 +209,8 @@ class Trainer:
         self.schedule.validated(score)
         progress.waits += 1
         if self._better(metrics):
-            progress.best, progress.best_step, progress.waits = score, progress.step, 0
+            progress.best_step, progress.waits = progress.step, 0
+            progress.best = score if progress.step else -math.inf  # what nothing has learnt is no rival, but a baseline
 
     def _judged(self, validate: Validate) -> dict[str, float]:
         metrics = validate()

@@ -33,10 +33,10 @@ def test_the_objective_shown_is_a_plugin(shown):
     no_tags = [torch.zeros(3, 0, dtype=torch.bool)] * 2
     batch = Batch(torch.arange(3), audio, torch.ones(1, 3), {}, positives, *no_tags)
     # text 0: own tracks at 1 and 0.6, the other at 0, so 0.5 + 0 - 0.6 < 0; text 1 has no track of its own
-    assert hinge.forward(batch, Embeddings(audio, text))["hinge"] == 0
+    assert hinge.forward(batch, Embeddings(audio, text, audio))["hinge"] == 0
     swapped = Batch(torch.arange(3), audio, torch.ones(1, 3), {}, positives.roll(1, dims=1), *no_tags)
     # text 0: own tracks at 1 and 0, the other at 0.6: 0.5 + 0.6 - 0 = 1.1, over two texts
-    assert hinge.forward(swapped, Embeddings(audio, text))["hinge"] == pytest.approx(0.55)
+    assert hinge.forward(swapped, Embeddings(audio, text, audio))["hinge"] == pytest.approx(0.55)
 
 
 def test_every_family_is_in_its_table():
