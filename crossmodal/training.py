@@ -88,6 +88,7 @@ def fit(run: Run, say: Say) -> Embedded:
     }
     processes.in_main(lambda: describe_environment(run, **facts))
     say(f"{precision} on {facts['device']}, {facts['threads']} threads, from step {trainer.progress.step}")
+    say("objectives: " + " + ".join(f"{factors[name]:g} {name}" for name in objectives))
     trainer.fit(Validation(data), open_loggers(run) if trainer.accelerator.is_main_process else ())
     say(f"trained {trainer.progress.summary()}")
     return replace(data, model=best_model(run))

@@ -38,7 +38,7 @@ def test_a_run_holds_everything_and_says_so(trained: Trained) -> None:
     assert expected <= {path.name for path in trained.folder.iterdir()}
     assert trained.said[0] == f"new run {trained.folder}"
     assert trained.said[1] == "96 tracks, 144 texts, 708 tags"
-    assert trained.said[2] == "fp32 on cpu, 1 threads, from step 0"
+    assert trained.said[2:4] == ["fp32 on cpu, 1 threads, from step 0", "objectives: 1 clip"]
     assert "“a bright organ”" in trained.said
     assert trained.said[-1].startswith(f"run {trained.folder}")
     assert "0 skipped (see skipped.csv)" in trained.said[-1]
