@@ -145,36 +145,43 @@ def _rows(values: Tensor) -> collapse.Floats:
 
 
 def gradients(terms: Mapping[str, Tensor], embeddings: Embeddings, projection: nn.Module) -> dict[str, float]:
-    """How the terms pull at the features: who pulls hardest, and who pulls against whom.
+    """How the terms pull at the features: who pulls hardest, and which objectives pull against each other.
 
-    ``gradient/<term>`` is the norm of a term's gradient with respect to the features ``(views, batch, features)``,
-    and ``gradient/<one>~<other>`` the cosine of two of them, -1 where they undo each other. A term of the joint space
-    is differentiated through the projection; one that reaches neither is left out.
+    ``gradient/<term>`` is the norm of a term's gradient with respect to the features ``(views, batch, features)``, and
+    ``gradient/<one>~<other>`` the cosine of two objectives', each the sum over its terms: -1 where they undo each
+    other. A term of the joint space is differentiated through the projection; one that reaches neither is left out.
 
     Args:
-        terms: scalars, whose graph is kept.
+        terms: scalars, whose graph is kept; the terms of an objective are named ``<objective>/...``.
         embeddings: ``audio`` and ``features`` are leaves that the terms were computed from.
         projection: of features into the joint space.
     """
     features = embeddings.features.detach().requires_grad_()
     audio = F.normalize(projection(features).to(embeddings.audio.dtype), dim=-1)
-    pulls = {name: _pull(term, embeddings, features, audio) for name, term in terms.items() if term.requires_grad}
-    norms = {name: float(pull.norm()) for name, pull in pulls.items()}
-    found = {f"{GRADIENT}{name}": norm for name, norm in norms.items() if norm > 0}
-    for one, other in combinations((name for name, norm in norms.items() if norm > 0), 2):
-        cosine = (pulls[one] * pulls[other]).sum() / norms[one] / norms[other]
+    found, objectives = {}, dict[str, Tensor]()
+    for name, term in terms.items():
+        pull = _pull(term, embeddings, features, audio)
+        if pull is not None:
+            found[f"{GRADIENT}{name}"] = float(pull.norm())
+            objective = name.partition("/")[0]
+            objectives[objective] = objectives.get(objective, torch.zeros_like(pull)) + pull
+    for one, other in combinations(objectives, 2):
+        cosine = F.cosine_similarity(objectives[one].flatten(), objectives[other].flatten(), dim=0)
         found[f"{GRADIENT}{one}~{other}"] = float(cosine)
     return found
 
 
-def _pull(term: Tensor, embeddings: Embeddings, features: Tensor, audio: Tensor) -> Tensor:
-    """The gradient of a term with respect to the features, zeros if it does not reach them."""
+def _pull(term: Tensor, embeddings: Embeddings, features: Tensor, audio: Tensor) -> Tensor | None:
+    """The gradient of a term with respect to the features, None if it does not reach them."""
+    if not term.requires_grad:
+        return None
     leaves = (embeddings.features, embeddings.audio)
-    direct, joint = torch.autograd.grad(term, leaves, retain_graph=True, allow_unused=True)
-    pull = torch.zeros_like(features) if direct is None else direct
-    if joint is not None:
-        pull = pull + torch.autograd.grad(audio, features, joint, retain_graph=True)[0]
-    return pull
+    pulls: Sequence[Tensor | None] = torch.autograd.grad(term, leaves, retain_graph=True, allow_unused=True)
+    direct, joint = pulls
+    if joint is None:
+        return direct
+    (through,) = torch.autograd.grad(audio, features, joint, retain_graph=True)
+    return through if direct is None else direct + through
 
 
 def low(seen: Mapping[str, float], highest: Mapping[str, float]) -> list[str]:

@@ -168,6 +168,14 @@ class TestGradients:
         term.backward()  # the graph is still there
         assert made.features.grad is not None
 
+    def test_objectives_of_several_terms_are_compared_as_a_whole(self):
+        made = make_embeddings(1, 6)
+        first, second = made.features[..., 0].sum(), made.features[..., 1].sum()
+        found = gradients({"one/a": first, "one/b": second, "other": first}, made, nn.Linear(24, 12))
+        assert found.keys() == {"gradient/one/a", "gradient/one/b", "gradient/other", "gradient/one~other"}
+        assert found["gradient/one~other"] == pytest.approx(math.sqrt(0.5))
+        assert found["gradient/one/b"] == pytest.approx(math.sqrt(6))
+
     def test_opposite_and_unrelated_terms(self):
         made = make_embeddings(1, 6)
         terms = {

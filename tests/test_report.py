@@ -396,7 +396,7 @@ def test_a_chart_for_each_measure_of_collapse():
         "Alignment": ["text"],
         "Gap": ["modality"],
         "Norm of a term's gradient": ["clip", "byol"],
-        "Cosine of two terms' gradients": ["clip and byol"],
+        "Cosine of two objectives' gradients": ["clip and byol"],
     }
     assert [curve.figure for curve in found["Deviation"].curves] == ["0.329", "0.900", "0.500"]
     training, _ = tables.charts(rows)

@@ -92,7 +92,7 @@ def monitored(rows: Sequence[Logged]) -> list[Chart]:
         what, _, measure = name.removeprefix(COLLAPSE).rpartition("_")
         lines.setdefault(measure.capitalize(), {})[words(what)] = points
     for name, points in _series(rows, lambda name: name.startswith(GRADIENT)).items():
-        title = "Cosine of two terms' gradients" if "~" in name else "Norm of a term's gradient"
+        title = "Cosine of two objectives' gradients" if "~" in name else "Norm of a term's gradient"
         lines.setdefault(title, {})[words(name.removeprefix(GRADIENT)).replace("~", " and ")] = points
     return [line_chart(title, named) for title, named in lines.items()]
 
