@@ -183,3 +183,15 @@ def test_the_settings_of_the_front_end_are_those_of_the_store(trained: Trained) 
     assert embedded.store is not None
     assert {key: embedded.store.frontend_settings[key] for key in FRONTEND} == FRONTEND
     assert registry.names("objectives")
+
+
+def test_waveforms_of_a_store_train_as_those_of_the_files(configure: Configure) -> None:
+    """The front end `raw` keeps decoded samples: the same crops, and so the same losses but for 16 bits."""
+    settings = "frontend: {name: raw, sample_rate: 8000}, strides: [4, 4, 4, 2], channels: [4, 4, 4, 4, 8]"
+    raw = f"audio_encoder={{name: sample_cnn, {settings}}}"
+    ways = ("features.source=audio", "features.precision=32", "features.precision=16")
+    more = [raw, "views={count: 2, waveform: [{name: gain, p: 1.0}]}", "train.epochs=1"]
+    runs = [fitted(configure(way, *more))[0] for way in ways]
+    plain, exact, halved = ([row["loss"] for row in run.metrics() if "loss" in row] for run in runs)
+    assert exact == pytest.approx(plain, rel=1e-4)
+    assert halved == pytest.approx(plain, rel=1e-2)

@@ -29,6 +29,7 @@ class FeatureStore:
 
     Attributes:
         track_ids: the tracks in it, in the order of the manifest.
+        sampled: whether its frames are samples, decoded once and for all.
         frontend_settings: name and settings of the front end that made it, for `crossmodal.audio.frontends.build`.
         fingerprint: of that front end; if the store is normalised, of front end and normaliser together.
         normalised: the fingerprint of the normaliser, or nothing: see `crossmodal.data.normalise`.
@@ -39,8 +40,6 @@ class FeatureStore:
     Raises:
         InputError: the file is missing, is no store, or was never finished.
     """
-
-    sampled = False
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -56,6 +55,7 @@ class FeatureStore:
         if not file.attrs.get("complete") or file.attrs["version"] != VERSION:
             raise InputError(f"{self.path} is not a finished feature store of version {VERSION}; extract it again")
         self.frontend_settings: dict[str, Any] = json.loads(file.attrs["frontend"])
+        self.sampled = self.frontend_settings["name"] == "raw"
         self.fingerprint = str(file.attrs["fingerprint"])
         self.normalised = str(file.attrs.get("normalised", ""))
         silence = file.attrs["silence"]
