@@ -25,8 +25,8 @@ from crossmodal import config
 from crossmodal.config import Config
 from crossmodal.data.loader import Batches, load
 from crossmodal.loop import Trainer
-from crossmodal.precision import training_precision
 from crossmodal.model import DualEncoder
+from crossmodal.precision import training_precision
 from crossmodal.prepare import fit_encoders, make_batches, open_store, read_manifest
 from crossmodal.runs import Run
 from crossmodal.training import build_objectives

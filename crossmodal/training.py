@@ -188,7 +188,7 @@ def make_augment(config: Config, model: DualEncoder, batches: Batches) -> Augmen
     """What is done to the views of a batch, checked against the data, the objectives and the tasks."""
     augment = Augment(config.views, model.audio_encoder.frontend)
     if augment.needs_waveforms and not batches.crops.sampled:
-        raise InputError("views.waveform needs waveforms: set features.source to audio, take the front end raw, or leave it out")
+        raise InputError("views.waveform needs waveforms: set features.source=audio, or name the front end raw")
     told = any({"tags", "text"} & registry.find("objectives", name).needs for name in config.objectives)
     trained = [tagset for tagset, _ in batches.tags.vocabulary] if told else []
     judged = [tagset for settings in config.tasks.values() for tagset in settings.get("tagsets") or []]

@@ -42,7 +42,7 @@ def test_faiss_and_torch_of_this_machine_live_in_one_process():
 
 
 def test_the_precision_is_the_one_that_training_chooses():
-    loop = pytest.importorskip("crossmodal.loop")
+    precision = pytest.importorskip("crossmodal.precision")
     result, error = doctor._tried(doctor.TORCH)
     assert not error
     assert precision.training_precision("auto") == ("bf16" if result["bf16"] else "fp32")
