@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,9 +20,22 @@ from crossmodal.errors import InputError, SharedError
 T = TypeVar("T")
 PATIENCE = timedelta(days=7)  # the others wait while the main process extracts features or validates
 
+SHARDED = {"ACCELERATE_USE_FSDP": "FSDP", "ACCELERATE_USE_DEEPSPEED": "DeepSpeed"}  # how accelerate's launcher asks
+
 
 def state() -> PartialState:
-    """Where this process stands among the others: ``process_index``, ``num_processes``, ``is_main_process``."""
+    """Where this process stands among the others: ``process_index``, ``num_processes``, ``is_main_process``.
+
+    Raises:
+        SharedError: accelerate's configuration asks for FSDP or DeepSpeed. On CPUs it would train without them and not
+            say so; on GPUs neither knows of a gradient that is sent through the model after the loss's own.
+    """
+    for variable, name in SHARDED.items():
+        if os.environ.get(variable, "").lower() == "true":
+            raise SharedError(
+                f"accelerate's configuration asks for {name}, which is not supported: every process holds the whole"
+                " model. Launch with --multi_gpu or torchrun; train.micro_batch saves memory"
+            )
     return PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
 
 

@@ -14,6 +14,7 @@ from crossmodal.metrics import collapse
 from crossmodal.monitor import ROWS, STEPS, Alarm, Monitor, gradients, spread
 from crossmodal.objectives.byol import BYOL
 from crossmodal.objectives.clip import Clip
+from crossmodal.objectives.dino import DINO
 from crossmodal.objectives.ntxent import NTXent
 from crossmodal.objectives.simsiam import SimSiam
 from crossmodal.objectives.supcon import SupCon
@@ -213,6 +214,15 @@ class TestMonitor:
         with torch.no_grad():
             seen = byol.projector(made.features)[0].numpy()
         assert found["collapse/byol_rank"] == pytest.approx(collapse.effective_rank(seen), rel=1e-4)
+
+    def test_it_sees_the_student_and_not_the_teacher(self):
+        dino = DINO(SPACE, 6, {"widths": [8, 8]})
+        monitor, batch, made = Monitor(1, nn.Linear(24, 12), {"dino": dino}), make_batch(6), make_embeddings(2, 6)
+        with torch.no_grad():
+            seen = dino.head.projector(made.features)
+            dino.teacher.head.projector(torch.randn_like(made.features))
+        found = monitor.look(0, batch, made, {})
+        assert found["collapse/dino_deviation"] == pytest.approx(collapse.deviation(seen[0].numpy()), abs=1e-6)
 
     def test_state_dicts_know_nothing_of_it(self):
         objectives = nn.ModuleDict({"byol": BYOL(SPACE)})

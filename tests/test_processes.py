@@ -18,7 +18,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import yaml
-from tiny import Trained
+from tiny import Answer, Trained
 
 from crossmodal import processes
 from crossmodal.cli import main
@@ -194,6 +194,14 @@ def test_what_one_process_alone_meets_is_told(
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert main([], lambda *_arguments, **_settings: fails("mine alone")()) == 2
     assert capsys.readouterr().err == "crossmodal: mine alone\n"
+
+
+@pytest.mark.parametrize("name", ["FSDP", "DeepSpeed"])
+def test_what_shards_the_model_is_refused(
+    monkeypatch: pytest.MonkeyPatch, fail: Answer, trained: Trained, name: str
+) -> None:
+    monkeypatch.setenv(f"ACCELERATE_USE_{name.upper()}", "true")
+    assert f"asks for {name}, which is not supported" in fail("train", trained.experiment)
 
 
 @pytest.fixture(scope="module")

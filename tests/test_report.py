@@ -410,6 +410,9 @@ def test_alarms_are_shown_with_their_steps(tmp_path, page):
     assert "Collapses told 1" in page.text
     run = make_run(tmp_path)
     assert report.alarms(run) == [f"step 60: the audio vectors {EVIL} are nearly equal: raise the temperature"]
+    run.write_csv()
+    logged = pd.read_csv(run.folder / "metrics.csv")["alarm"].dropna()
+    assert list(logged) == [f"the audio vectors {EVIL} are nearly equal: raise the temperature"]
     run.rewind(59)
     assert report.alarms(run) == []
     calm = Page(report.write(run, make_embedded(make_manifest(tmp_path, 4, 0)), {}).read_text(encoding="utf-8"))

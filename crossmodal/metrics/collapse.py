@@ -43,7 +43,7 @@ def effective_rank(vectors: Floats) -> float:
     """Dimensions in use, 1 to min(n, dim): exp of the entropy of the singular values as shares of their sum.
 
     Roy and Vetterli, "The effective rank", EUSIPCO 2007, eq. 3; as a measure of learnt vectors "RankMe", Garrido et
-    al., ICML 2023, eq. 1, without its epsilon. Rows are taken as they are, not centred and not scaled; zeros have rank 0.
+    al., ICML 2023, eq. 1, without its epsilon. Rows are neither centred nor scaled; zeros have rank 0.
     """
     unit(vectors)  # checks them
     rows = np.asarray(vectors, dtype=np.float64)

@@ -1,6 +1,6 @@
 """Reviews, tags and sound together against each alone, where a tenth of the training music is labelled.
 
-    python benchmarks/scarce_labels.py OUT.md [--seeds N] [--at-once N] [--runs FOLDER]
+    python experiments/scarce_labels.py OUT.md [--seeds N] [--at-once N] [--runs FOLDER]
 
 experiments/scarce_labels.yaml, and what is left of it when objectives are taken away: the same model, tracks and
 steps. Judged by the mean average precision of text to music with the test reviews, on combinations of attributes that

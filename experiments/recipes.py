@@ -1,6 +1,6 @@
 """What each recipe learns at its small budget: linear probes on frozen features against the untrained network.
 
-    python benchmarks/recipes.py OUT.md [--seeds N] [--at-once N] [--runs FOLDER] [RECIPE ...]
+    python experiments/recipes.py OUT.md [--seeds N] [--at-once N] [--runs FOLDER] [RECIPE ...]
 
 Every recipe is trained by its own command, `scripts/train_ssl.py` or `train_crossmodal.py`, with `budget=small`,
 and once with no step at all: the same encoder with the same seed, its normaliser fitted, and nothing learnt. Both are
