@@ -204,7 +204,7 @@ class TestMonitor:
         byol, supcon = BYOL(SPACE), SupCon(SPACE, tagset="kind")
         objectives = nn.ModuleDict({"byol": byol, "supcon": supcon, "clip": Clip()})
         monitor, batch, made = Monitor(1, nn.Linear(24, 12), objectives), make_batch(6, 4), make_embeddings(2, 6, 4)
-        terms = byol(batch, replace(made, targets=made.features.detach()))
+        terms = byol(batch, replace(made, targets=made.features.detach())) | supcon(batch, made)
         found = monitor.look(0, batch, made, terms)
         assert {name for name in names(found) if name.startswith(("byol", "supcon"))} == {
             "byol_deviation",
@@ -335,9 +335,9 @@ def test_an_encoder_that_stays_at_one_point_is_told():
     assert "raise the temperature" in warning
 
 
-def look(audio=0.9, head=0.8, spread_=0.3, rank=20.0):
+def look(audio=0.9, head=0.8, spread_=0.3, rank=20.0, text=0.6):
     """A row as the loop logs it."""
-    found = {"audio_deviation": audio, "features_deviation": 0.9, "features_rank": 20.0, "text_deviation": 0.01}
+    found = {"audio_deviation": audio, "features_deviation": 0.9, "features_rank": 20.0, "text_deviation": text}
     found |= {"byol_deviation": head, "byol_spread": spread_, "byol_rank": rank, "audio_uniformity": -0.01}
     return {"loss": 0.0, **{f"collapse/{name}": value for name, value in found.items()}, "gradient/byol": 0.0}
 
@@ -365,7 +365,15 @@ class TestAlarm:
     def test_it_is_silent_above_the_bounds(self, near):
         assert hear(Alarm(), [look()] + [look(**near)] * 12) == []
 
-    def test_it_judges_neither_text_nor_what_was_always_small(self):
+    @pytest.mark.parametrize(
+        ("first", "then"),
+        [({"text": 0.6}, {"text": 0.01}), ({"spread_": 9.0}, {"spread_": 1.0})],
+        ids=["text", "large_spread"],
+    )
+    def test_what_may_fall(self, first, then):
+        assert hear(Alarm(), [look(**first)] + [look(**then)] * 12) == []
+
+    def test_heads_that_were_always_small_are_not_judged(self):
         assert hear(Alarm(), [look(head=0.05, spread_=0.01, rank=2.0)] * 12) == []
 
     def test_a_large_head_may_use_few_dimensions_if_the_features_do(self):
