@@ -96,7 +96,7 @@ def finish(run: Run, embedded: Embedded, say: Say) -> dict[str, Any]:
     results = {"experiment": run.config.name, "seed": run.config.seed, **results, "examples": examples}
     write_json(run.folder / "results.json", results)
     page = report.write(run, embedded, results)
-    for line in summary(results):
+    for line in [*summary(results), *report.alarms(run)]:
         say(line)
     say(f"run {run.folder}: model/, index/, results.json; {len(skipped)} skipped (see skipped.csv); open {page}")
     return results

@@ -130,7 +130,8 @@ class Trainer:
             while self.progress.step < self.steps and not self._early():
                 row = processes.together(lambda: self._logged_step(stream))
                 bar.update()
-                bar.set_postfix(loss=f"{row['loss']:.3f}", best=f"{self.progress.best:.3f}")
+                best = {"best": f"{self.progress.best:.3f}"} if math.isfinite(self.progress.best) else {}
+                bar.set_postfix(loss=f"{row['loss']:.3f}", **best)
                 self._after_step(validate, processes.anywhere(bool(stopped)))
         processes.in_main(self._flush)
 

@@ -172,3 +172,14 @@ def test_precision_is_what_is_asked_for() -> None:
     assert training_precision("bf16") == "bf16"
     assert training_precision("fp32") == "fp32"
     assert training_precision("auto") in ("bf16", "fp32")
+
+
+@pytest.mark.slow
+def test_a_compiled_encoder_learns_the_same(trainer: Callable[..., Trainer]) -> None:
+    rows = []
+    for compiled in ("false", "true"):
+        made = trainer(f"train.compile={compiled}", *STILL)
+        rows.append([made.step(iter([made.batches[step]]))["loss"] for step in range(3)])
+        assert hasattr(made.model.audio_encoder, "_compiled_call_impl")
+        assert (made.model.audio_encoder._compiled_call_impl is not None) == (compiled == "true")
+    assert rows[1] == pytest.approx(rows[0], rel=1e-3)
