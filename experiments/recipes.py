@@ -1,6 +1,7 @@
 """What each recipe learns at its small budget: linear probes on frozen features against the untrained network.
 
-    python experiments/recipes.py OUT.md [--seeds N] [--at-once N] [--runs FOLDER] [RECIPE ...]
+    python experiments/recipes.py OUT.md [--seeds N] [--at-once N] [--threads N] [--runs FOLDER]
+        [RECIPE ...]
 
 Every recipe is trained by its own command, `scripts/train_ssl.py` or `train_crossmodal.py`, with `budget=small`,
 and once with no step at all: the same encoder with the same seed, its normaliser fitted, and nothing learnt. Both are
@@ -37,7 +38,7 @@ RECIPES = [
 FAMILIES = ("deezer", "ismir2025")
 
 
-def run(recipe: str, seed: int, trained: bool, folder: Path) -> dict[str, float]:
+def run(recipe: str, seed: int, trained: bool, folder: Path, threads: int = 2) -> dict[str, float]:
     """Train a recipe, or only judge its untrained encoder; balanced accuracy by tagset, and the seconds it took."""
     family = recipe.partition("_")[0]
     if not trained and family in FAMILIES:
@@ -47,7 +48,7 @@ def run(recipe: str, seed: int, trained: bool, folder: Path) -> dict[str, float]
     if not found:
         script = "train_crossmodal.py" if recipe == CROSSMODAL else "train_ssl.py"
         command = [sys.executable, f"scripts/{script}", f"experiments/{recipe}.yaml", "budget=small", f"seed={seed}"]
-        command += [f"run.folder={home}", "train.threads=2"] + ([] if trained else ["train.epochs=0"])
+        command += [f"run.folder={home}", f"train.threads={threads}"] + ([] if trained else ["train.epochs=0"])
         began = time.monotonic()
         with (folder / f"{home.name}.log").open("w") as log:
             subprocess.run(command, cwd=ROOT, check=True, stdout=log, stderr=log)
@@ -85,15 +86,18 @@ def main() -> None:
     parser.add_argument("recipes", nargs="*", default=RECIPES)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--at-once", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2, help="of each")
     parser.add_argument("--runs", type=Path, default=Path("runs/recipes"))
     given = parser.parse_intermixed_args()
     given.runs.mkdir(parents=True, exist_ok=True)
     jobs = [(recipe, seed, how) for seed in range(given.seeds) for how in (False, True) for recipe in given.recipes]
     for job in jobs:
         if not job[2]:
-            run(*job, given.runs)  # one after the other: they make audio and features, and families share them
+            run(
+                *job, given.runs, given.threads
+            )  # one after the other: they make audio and features, and families share them
     with ThreadPoolExecutor(given.at_once) as pool:
-        found = dict(zip(jobs, pool.map(lambda job: run(*job, given.runs), jobs), strict=True))
+        found = dict(zip(jobs, pool.map(lambda job: run(*job, given.runs, given.threads), jobs), strict=True))
     lines = []
     for recipe in given.recipes:
         trained, untrained = ([found[recipe, seed, how] for seed in range(given.seeds)] for how in (True, False))

@@ -1,6 +1,6 @@
 """Reviews, tags and sound together against each alone, where a tenth of the training music is labelled.
 
-    python experiments/scarce_labels.py OUT.md [--seeds N] [--at-once N] [--runs FOLDER]
+    python experiments/scarce_labels.py OUT.md [--seeds N] [--at-once N] [--threads N] [--runs FOLDER]
 
 experiments/scarce_labels.yaml, and what is left of it when objectives are taken away: the same model, tracks and
 steps. Judged by the mean average precision of text to music with the test reviews, on combinations of attributes that
@@ -32,13 +32,13 @@ WAYS = {
 }
 
 
-def run(way: str, seed: int, folder: Path) -> dict[str, float]:
+def run(way: str, seed: int, folder: Path, threads: int = 2) -> dict[str, float]:
     """Train one way with one seed, unless it is done; the metric and its chance."""
     home = folder / f"{way.partition(' (')[0].replace(' ', '-')}-{seed}"
     if not list(home.glob("*/*/results.json")):
         command = [sys.executable, "scripts/train_crossmodal.py", "experiments/scarce_labels.yaml", f"seed={seed}"]
         with (folder / f"{home.name}.log").open("w") as log:
-            more = [f"run.folder={home}", "train.threads=2", *WAYS[way]]
+            more = [f"run.folder={home}", f"train.threads={threads}", *WAYS[way]]
             subprocess.run([*command, *more], cwd=ROOT, check=True, stdout=log, stderr=log)
     found = json.loads(max(home.glob("*/*/results.json")).read_text())["tasks"]["retrieval"]["metrics"][METRIC]
     return {"value": float(found["value"]), "chance": float(found["chance"])}
@@ -50,13 +50,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--at-once", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2, help="of each")
     parser.add_argument("--runs", type=Path, default=Path("runs/scarce_labels"))
     given = parser.parse_intermixed_args()
     given.runs.mkdir(parents=True, exist_ok=True)
     jobs = [(way, seed) for seed in range(given.seeds) for way in WAYS]
-    run(*jobs[0], given.runs)  # alone: it makes audio and features
+    run(*jobs[0], given.runs, given.threads)  # alone: it makes audio and features
     with ThreadPoolExecutor(given.at_once) as pool:
-        found = dict(zip(jobs, pool.map(lambda job: run(*job, given.runs), jobs), strict=True))
+        found = dict(zip(jobs, pool.map(lambda job: run(*job, given.runs, given.threads), jobs), strict=True))
     values = {way: [found[way, seed]["value"] for seed in range(given.seeds)] for way in WAYS}
     lines = ["| learnt from | mAP | together is better by |", "| --- | --- | --- |"]
     for way, own in values.items():
