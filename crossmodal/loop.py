@@ -207,7 +207,8 @@ class Trainer:
         with self.average.applied(self.model) if self.average else nullcontext():
             metrics = processes.from_main(lambda: self._judged(validate))
         score, progress = metrics.get(SCORE, math.inf), self.progress
-        self.schedule.validated(score)
+        if SCORE in metrics:
+            self.schedule.validated(score)
         progress.waits += 1
         if self._better(metrics):
             progress.best_step, progress.waits = progress.step, 0

@@ -38,11 +38,14 @@ RECIPES = [
 FAMILIES = ("deezer", "ismir2025")
 
 
-def run(recipe: str, seed: int, trained: bool, folder: Path, threads: int = 2) -> dict[str, float]:
-    """Train a recipe, or only judge its untrained encoder; balanced accuracy by tagset, and the seconds it took."""
+def untrained(recipe: str) -> str:
+    """The recipe whose untrained encoder is that of a recipe: all of a family have one."""
     family = recipe.partition("_")[0]
-    if not trained and family in FAMILIES:
-        recipe = f"{family}_contrastive"  # one encoder in all of the family, and so one untrained network a seed
+    return f"{family}_contrastive" if family in FAMILIES else recipe
+
+
+def run(recipe: str, seed: int, trained: bool, folder: Path, threads: int) -> dict[str, float]:
+    """Train a recipe, or only judge its untrained encoder; balanced accuracy by tagset, and the seconds it took."""
     home = folder / f"{recipe}-{seed}{'' if trained else '-untrained'}"
     found = sorted(home.glob("*/*/results.json"))
     if not found:
@@ -67,10 +70,10 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return fmean(values), float(half)
 
 
-def row(recipe: str, trained: Sequence[dict[str, float]], untrained: Sequence[dict[str, float]]) -> str:
+def row(recipe: str, trained: Sequence[dict[str, float]], blank: Sequence[dict[str, float]]) -> str:
     """A line of the table: the mean over tagsets, and the gain, whose pairs share a seed."""
     names = [name for name in trained[0] if name != "seconds"]
-    after, before = ([fmean(found[name] for name in names) for found in runs] for runs in (trained, untrained))
+    after, before = ([fmean(found[name] for name in names) for found in runs] for runs in (trained, blank))
     gains = [one - other for one, other in zip(after, before, strict=True)]
     mean, half = interval(gains)
     verdict = "better" if mean - half > 0 else "worse" if mean + half < 0 else "not told apart"
@@ -90,12 +93,45 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/recipes"))
     given = parser.parse_intermixed_args()
     given.runs.mkdir(parents=True, exist_ok=True)
-    jobs = [(recipe, seed, how) for seed in range(given.seeds) for how in (False, True) for recipe in given.recipes]
-    for job in jobs:
-        if not job[2]:
-            run(
-                *job, given.runs, given.threads
-            )  # one after the other: they make audio and features, and families share them
+    seeds, recipes = range(given.seeds), given.recipes
+    blank = [(name, seed, False) for seed in seeds for name in dict.fromkeys(map(untrained, recipes))]
+    jobs = [*blank, *((recipe, seed, True) for seed in seeds for recipe in recipes)]
+    for job in blank:
+        if job[1] == 0:
+            run(*job, given.runs, given.threads)  # one after the other, since they make audio and features
+    with ThreadPoolExecutor(given.at_once) as pool:
+        found = dict(zip(jobs, pool.map(lambda job: run(*job, given.runs, given.threads), jobs), strict=True))
+    lines = []
+    for recipe in recipes:
+        before = [found[untrained(recipe), seed, False] for seed in seeds]
+        lines.append(row(recipe, [found[recipe, seed, True] for seed in seeds], before))
+    names = [name for name in trained[0] if name != "seconds"]
+    after, before = ([fmean(found[name] for name in names) for found in runs] for runs in (trained, blank))
+    gains = [one - other for one, other in zip(after, before, strict=True)]
+    mean, half = interval(gains)
+    verdict = "better" if mean - half > 0 else "worse" if mean + half < 0 else "not told apart"
+    cells = [f"{fmean(before):.3f}", f"{fmean(after):.3f}", f"{mean:+.3f} ± {half:.3f}", verdict]
+    cells += [f"{fmean(found[name] for found in trained):.2f}" for name in names]
+    return f"| `{recipe}` | " + " | ".join(cells) + f" | {fmean(found['seconds'] for found in trained):.0f} |"
+
+
+def main() -> None:
+    """Run what is missing and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("recipes", nargs="*", default=RECIPES)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--at-once", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2, help="of each")
+    parser.add_argument("--runs", type=Path, default=Path("runs/recipes"))
+    given = parser.parse_intermixed_args()
+    given.runs.mkdir(parents=True, exist_ok=True)
+    seeds, recipes = range(given.seeds), given.recipes
+    blank = [(name, seed, False) for seed in seeds for name in dict.fromkeys(map(untrained, recipes))]
+    jobs = [*blank, *((recipe, seed, True) for seed in seeds for recipe in recipes)]
+    for job in blank:
+        if job[1] == 0:
+            run(*job, given.runs, given.threads)  # one after the other, since they make audio and features
     with ThreadPoolExecutor(given.at_once) as pool:
         found = dict(zip(jobs, pool.map(lambda job: run(*job, given.runs, given.threads), jobs), strict=True))
     lines = []

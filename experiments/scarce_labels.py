@@ -32,7 +32,7 @@ WAYS = {
 }
 
 
-def run(way: str, seed: int, folder: Path, threads: int = 2) -> dict[str, float]:
+def run(way: str, seed: int, folder: Path, threads: int) -> dict[str, float]:
     """Train one way with one seed, unless it is done; the metric and its chance."""
     home = folder / f"{way.partition(' (')[0].replace(' ', '-')}-{seed}"
     if not list(home.glob("*/*/results.json")):
