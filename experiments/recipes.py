@@ -105,39 +105,6 @@ def main() -> None:
     for recipe in recipes:
         before = [found[untrained(recipe), seed, False] for seed in seeds]
         lines.append(row(recipe, [found[recipe, seed, True] for seed in seeds], before))
-    names = [name for name in trained[0] if name != "seconds"]
-    after, before = ([fmean(found[name] for name in names) for found in runs] for runs in (trained, blank))
-    gains = [one - other for one, other in zip(after, before, strict=True)]
-    mean, half = interval(gains)
-    verdict = "better" if mean - half > 0 else "worse" if mean + half < 0 else "not told apart"
-    cells = [f"{fmean(before):.3f}", f"{fmean(after):.3f}", f"{mean:+.3f} ± {half:.3f}", verdict]
-    cells += [f"{fmean(found[name] for found in trained):.2f}" for name in names]
-    return f"| `{recipe}` | " + " | ".join(cells) + f" | {fmean(found['seconds'] for found in trained):.0f} |"
-
-
-def main() -> None:
-    """Run what is missing and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("recipes", nargs="*", default=RECIPES)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--at-once", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2, help="of each")
-    parser.add_argument("--runs", type=Path, default=Path("runs/recipes"))
-    given = parser.parse_intermixed_args()
-    given.runs.mkdir(parents=True, exist_ok=True)
-    seeds, recipes = range(given.seeds), given.recipes
-    blank = [(name, seed, False) for seed in seeds for name in dict.fromkeys(map(untrained, recipes))]
-    jobs = [*blank, *((recipe, seed, True) for seed in seeds for recipe in recipes)]
-    for job in blank:
-        if job[1] == 0:
-            run(*job, given.runs, given.threads)  # one after the other, since they make audio and features
-    with ThreadPoolExecutor(given.at_once) as pool:
-        found = dict(zip(jobs, pool.map(lambda job: run(*job, given.runs, given.threads), jobs), strict=True))
-    lines = []
-    for recipe in given.recipes:
-        trained, untrained = ([found[recipe, seed, how] for seed in range(given.seeds)] for how in (True, False))
-        lines.append(row(recipe, trained, untrained))
     names = [name for name in found[jobs[0]] if name != "seconds"]
     head = ["recipe", "untrained", "trained", "gain", "", *names, "seconds"]
     table = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|", *lines]
