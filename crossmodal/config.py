@@ -179,9 +179,11 @@ def budget(path: str | Path, overrides: Sequence[str]) -> Block:
     asked: Block = {}
     apply(asked, [override for override in overrides if override.startswith("budget=")])
     name = asked.get("budget", "full")
-    known: dict[str, Block] = {"full": {}, **_composed(Path(path), ()).get("budgets", {})}
+    if name == "full":
+        return {}
+    known: dict[str, Block] = _composed(Path(path), ()).get("budgets", {})
     if name not in known:
-        raise InputError(f"{path} has no budget {name!r}; it has {listed(known)}")
+        raise InputError(f"{path} has no budget {name!r}; it has {listed(['full', *known])}")
     return known[name]
 
 

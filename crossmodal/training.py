@@ -128,15 +128,15 @@ def begin(run: Run, model: DualEncoder, batches: Batches, say: Say) -> None:
     else was fitted a resumed run finds in its saved state.
     """
     config, resumed = run.config.weights, (run.state / "last.pt").is_file()
-    main = processes.state().is_main_process
+    main, kept = processes.state().is_main_process, run.state / "text_encoder"
     if main:
         recover(run.model)
-    if resumed or not main:
-        model.text_encoder.restore(run.state / "text_encoder")
-    else:
+    if kept.is_dir() and (resumed or not main):
+        model.text_encoder.restore(kept)
+    elif not resumed:
         model.text_encoder.fit(batches.texts.corpus())
         run.rewind(-1)
-        with atomic(run.state / "text_encoder") as folder:
+        with atomic(kept) as folder:
             folder.mkdir()
             model.text_encoder.save(folder)
     if not resumed:

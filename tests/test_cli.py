@@ -130,7 +130,7 @@ def test_train_names_what_is_wrong(fail: Answer, trained: Trained, tmp_path: Pat
 
     assert "no setting 'epocs'" in wrong("train.epocs=3")
     assert "no setting 'trian'" in wrong("trian=3")
-    assert "epochs is 0" in wrong("train.epochs=0")
+    assert "epochs is -1" in wrong("train.epochs=-1")
     assert "no setting 'depth'" in wrong("audio_encoder.depth=3")
     assert "there is no train.patience" in wrong("~train.patience")
     assert "No such file" in fail("train", tmp_path / "none.yaml")

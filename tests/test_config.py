@@ -211,3 +211,15 @@ def test_plugins_are_checked_with_the_place_of_the_mistake(folder, monkeypatch):
     ]
     with pytest.raises(InputError, match=r"objectives.clip: weight is 'x', but must be float at least 0"):
         check_plugins(load(folder / "tiny.yaml", ["objectives.clip.weight=x"]))
+
+
+def test_a_budget_lies_between_the_file_and_the_overrides(folder):
+    write(folder, "base", MINIMAL + "budgets:\n  small: {train: {epochs: 1}, split: little}\n")
+    path = write(folder, "mine", "defaults: [base]\nbudgets:\n  small: {train: {batch_size: 2}}\n")
+    plain, small = load(path), load(path, ["budget=small", "split=mine"])
+    assert (plain.train.epochs, plain.split, plain.budget) == (2, "default", "full")
+    assert (small.train.epochs, small.train.batch_size, small.split, small.budget) == (1, 2, "mine", "small")
+    save(small, folder / "saved.yaml")
+    assert load(folder / "saved.yaml") == small  # what is resolved is not applied again
+    with pytest.raises(InputError, match=r"mine\.yaml has no budget 'tiny'; it has full, small"):
+        load(path, ["budget=tiny"])

@@ -56,7 +56,7 @@ def trained(steps: int = 100, texts: int = 24) -> Reader:
         read = reader([review(WORDS[word], rng, int(rng.integers(1, 14)), 0) for word in about])
         positives = torch.from_numpy(about)[:, None] == torch.arange(len(WORDS))
         batch = Batch(torch.arange(len(WORDS)), none, none, {}, positives, none, none)
-        loss = clip(batch, Embeddings(audio=reader.tracks[None], text=read))["clip"]
+        loss = clip(batch, Embeddings(reader.tracks[None], read, reader.tracks[None]))["clip"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
