@@ -84,10 +84,9 @@ def labelled(part: Manifest, share: float) -> Manifest:
     """
     if share == 1:
         return part
-    tracks = part.tracks.set_index("track_id")
-    groups = tracks["group"].where(tracks["group"] != "", tracks.index.to_series())
-    parts = split_by_group(groups, {"kept": share, "dropped": 1 - share}, salt="labelled")
-    kept = parts.index[parts == "kept"]
+    groups = part.tracks.set_index("track_id")["group"]
+    parts = split_by_group(groups, {"train": share, "test": 1 - share}, salt="labelled")
+    kept = parts.index[parts == "train"]
     tables = {name: getattr(part, name) for name in ("texts", "tags", "annotated")}
     return replace(part, **{name: rows[rows["track_id"].isin(kept)] for name, rows in tables.items()})
 
