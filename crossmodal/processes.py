@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import torch
@@ -36,7 +38,14 @@ def state() -> PartialState:
                 f"accelerate's configuration asks for {name}, which is not supported: every process holds the whole"
                 " model. Launch with --multi_gpu or torchrun; train.micro_batch saves memory"
             )
-    return PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
+    return _joined()
+
+
+@cache
+def _joined() -> PartialState:
+    found = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
+    atexit.register(found.destroy_process_group)  # gloo's threads may abort a process that ends without
+    return found
 
 
 def speaker(say: Callable[[str], None]) -> Callable[[str], None]:

@@ -317,7 +317,7 @@ def test_a_mistake_is_told_once_and_none_waits(plain: Path, tmp_path: Path, over
     began = time.monotonic()
     code, lines = ended(command(plain, tmp_path, override), tmp_path)
     assert code == 1  # torchrun's own; the processes' is 2
-    assert any("exitcode  : 2" in line for line in lines)
+    assert any("exitcode  : 2" in line for line in lines), lines[-30:]
     (only,) = messages(lines)
     assert message in only
     assert time.monotonic() - began < 60
@@ -339,4 +339,4 @@ def test_a_file_that_one_process_cannot_read_stops_both(plain: Path, tmp_path: P
     lines = (tmp_path / "said").read_text().replace("\r", "\n").splitlines()
     (message,) = messages(lines)
     assert ".wav" in message
-    assert any("exitcode  : 2" in line for line in lines)
+    assert any("exitcode  : 2" in line for line in lines), lines[-30:]
