@@ -28,7 +28,6 @@ WAYS = {
     "tags": [f"objectives={{{CLIP}, {TAGS}}}", "text.tag_sentences=1.0"],
     "sound (NT-Xent)": [f"objectives={{{SSL}}}"],
     "reviews and tags": [f"objectives={{{CLIP}, {TAGS}}}"],
-    "reviews and sound": [f"objectives={{{CLIP}, {SSL}}}", "text.tag_sentences=0.0"],
 }
 
 
