@@ -166,3 +166,15 @@ def _download(url: str, path: Path) -> None:
                 bar.update(len(block))
             if total and file.tell() < total:
                 raise HTTPException(f"it ended after {file.tell():,} of {total:,} bytes")
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """A saved state: tensors and plain values; a file that holds anything else is refused, never executed."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a broken or foreign file
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path} is no saved state: {reason}") from error
+    if not isinstance(state, dict) or "progress" not in state:
+        raise InputError(f"{path} is no saved state of crossmodal")
+    return state

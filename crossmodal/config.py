@@ -171,11 +171,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def budget(path: str | Path, overrides: Sequence[str]) -> Block:
-    """What ``budget=NAME`` among ``overrides`` changes in an experiment; nothing without it.
-
-    Raises:
-        InputError: the experiment has no such budget.
-    """
+    """What ``budget=NAME`` among ``overrides`` changes in an experiment; an `InputError` if it has no such budget."""
     asked: Block = {}
     apply(asked, [override for override in overrides if override.startswith("budget=")])
     name = asked.get("budget", "full")

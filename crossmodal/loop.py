@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from io import BytesIO
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -18,6 +17,7 @@ from tqdm import tqdm
 from crossmodal import optimizers, processes
 from crossmodal.augmentation import Augment
 from crossmodal.averaging import Average
+from crossmodal.checkpoints import read_state
 from crossmodal.data.loader import Batches, Share, load
 from crossmodal.errors import InputError, Interrupted
 from crossmodal.files import atomic
@@ -289,15 +289,3 @@ def check_finite(name: str, value: Tensor, step: int) -> None:
         raise InputError(
             f"the {name} is {value.item()} at step {step}; what was saved before it is whole. Lower optimizer.lr"
         )
-
-
-def read_state(path: Path) -> dict[str, Any]:
-    """A saved state: tensors and plain values; a file that holds anything else is refused, never executed."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a broken or foreign file
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path} is no saved state: {reason}") from error
-    if not isinstance(state, dict) or "progress" not in state:
-        raise InputError(f"{path} is no saved state of crossmodal")
-    return state

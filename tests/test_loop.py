@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from crossmodal import config as configs
 from crossmodal.audio.frontends import LogMel
+from crossmodal.checkpoints import read_state
 from crossmodal.config import Config
 from crossmodal.data.corpus import Corpus
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.store import FeatureStore
 from crossmodal.errors import InputError
-from crossmodal.loop import Trainer, read_state
+from crossmodal.loop import Trainer
 from crossmodal.model import DualEncoder
 from crossmodal.precision import training_precision
 from crossmodal.prepare import fit_encoders, make_batches, open_store, read_manifest
