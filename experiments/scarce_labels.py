@@ -21,7 +21,7 @@ from recipes import ROOT, interval
 METRIC = "text_to_audio/map"
 CLIP = "clip: {}"
 TAGS = "tag_embedding: {weight: 0.25, encoder: {name: lsi, kind: tags, topics: 32}}"
-SSL = "ntxent: {weight: 0.5, temperature: 0.2, projector: {widths: [192, 64]}}"
+SSL = "ntxent: {weight: 0.5, temperature: 0.2, projector: {widths: [128, 64]}}"
 WAYS = {
     "together": [],
     "reviews": [f"objectives={{{CLIP}}}", "text.tag_sentences=0.0"],
