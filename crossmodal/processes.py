@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
@@ -174,6 +175,7 @@ def accelerator(precision: str) -> Accelerator:
     # a part without texts leaves the text encoder without a gradient, which DDP must be told to expect
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     mixed = "bf16" if precision == "bf16" else "no"
+    AcceleratorState._reset_state()  # else the precision of an earlier training in this process would have to be ours
     return Accelerator(mixed_precision=mixed, cpu=not torch.cuda.is_available(), kwargs_handlers=[unused])
 
 
