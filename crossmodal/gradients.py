@@ -9,7 +9,8 @@ So each part is embedded; the embeddings are gathered over parts and processes; 
 give the gradient of each embedding; and each part's encoder is differentiated with its own share of these. It is the
 gradient cache of Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", RepL4NLP 2021,
 sec. 3. A part that is alone keeps its graph; several are embedded twice, first without one. What is learned depends
-on neither parts nor processes, but for batch norm in the encoder, whose statistics are those of a part.
+on neither parts nor processes, but for batch norm in the encoder, whose statistics are those of a part, and for what is
+drawn part by part: dropout and augmentations, of which mixup takes its backgrounds from the part.
 """
 
 from __future__ import annotations
