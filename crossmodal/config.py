@@ -14,7 +14,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -23,10 +23,11 @@ from yaml import YAMLError
 from crossmodal import registry, settings
 from crossmodal.errors import InputError, listed
 from crossmodal.files import write_text
-from crossmodal.settings import Amount, Count, Setting, Share, Whole, describe, fits
+from crossmodal.settings import Amount, Count, Range, Setting, Share, Whole, describe, fits
 
 Block = dict[str, Any]
 T = TypeVar("T")
+Positive = Annotated[float, Range(1e-6)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,7 @@ class Train:
     epochs: Whole  # passes over the training part; 0: the untrained network is judged
     batch_size: Count  # tracks that are compared with each other, on all processes together
     micro_batch: Count | None = None  # tracks that a process embeds at a time, for batches that memory does not hold
-    clip_norm: Amount = 1.0  # highest norm of the gradient
+    clip_norm: Positive = 1.0  # highest norm of the gradient
     accumulate: Count = 1  # batches of an optimiser's step
     ema: Share = 0.0  # decay of the average of the weights that is validated and kept; 0: the weights themselves
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: by what the device can do
@@ -208,6 +209,8 @@ def check_plugins(config: Config) -> None:
         if not fits(weight, Amount):
             raise InputError(f"objectives.{name}: weight is {weight!r}, but must be {describe(Amount)}")
         registry.check("objectives", {k: v for k, v in block.items() if k != "weight"} | {"name": name}, "objectives")
+    if config.train.epochs and not any(block.get("weight", 1.0) for block in config.objectives.values()):
+        raise InputError("objectives: there is none with a weight above 0, and so nothing to learn from")
     for name, block in config.tasks.items():
         registry.check("tasks", block | {"name": name}, "tasks")
 

@@ -87,9 +87,10 @@ def fit(run: Run, say: Say) -> Embedded:
         "parameters": sum(p.numel() for p in model.parameters()),
     }
     processes.in_main(lambda: describe_environment(run, **facts))
+    validation = processes.together(lambda: judge(run.config, data))
     say(f"{precision} on {facts['device']}, {facts['threads']} threads, from step {trainer.progress.step}")
     say("objectives: " + " + ".join(f"{factors[name]:g} {name}" for name in objectives))
-    trainer.fit(Validation(data), open_loggers(run) if trainer.accelerator.is_main_process else ())
+    trainer.fit(validation, open_loggers(run) if trainer.accelerator.is_main_process else ())
     say(f"trained {trainer.progress.summary()}")
     return replace(data, model=best_model(run))
 
@@ -101,6 +102,8 @@ def prepared(run: Run, say: Say) -> tuple[Embedded, Batches, nn.ModuleDict, dict
     torch.manual_seed(config.seed)
     model = DualEncoder(config.audio_encoder, config.text_encoder, config.dim, config.window_s)
     check_words(config, model)
+    check_views(config, model)
+    check_objectives(config, model)
     manifest = read_manifest(config, say)
     if processes.state().is_main_process:
         manifest.save(run.folder / "manifest")
@@ -119,6 +122,33 @@ def check_words(config: Config, model: DualEncoder) -> None:
         asked = [f"tasks.{name}" for name in config.tasks if name == "retrieval"] + ["queries"] * bool(config.queries)
         if asked:
             raise InputError(f"{listed(asked)}: words are asked, but text_encoder is none; leave it out, or name one")
+
+
+def check_views(config: Config, model: DualEncoder) -> None:
+    """Refuse augmentations that do not exist, are set wrongly, or find nothing to work on."""
+    frontend = model.audio_encoder.frontend
+    waveforms = config.features.source == "audio" or frontend.frame_rate == frontend.sample_rate
+    if Augment(config.views, frontend).needs_waveforms and not waveforms:
+        raise InputError("views.waveform needs waveforms: set features.source=audio, or name the front end raw")
+
+
+def check_objectives(config: Config, model: DualEncoder) -> None:
+    """Refuse objectives that lack what they compare, and heads that are set wrongly.
+
+    Those that learn from tags or documents are built when these are read; the others on a device that holds nothing.
+    """
+    space = Space(model.dim, (), model.audio_encoder.dim)
+    for name, block in config.objectives.items():
+        objective = registry.find("objectives", name)
+        if "views" in objective.needs and config.views.count < 2:
+            raise InputError(f"objective {name} compares views of a track: set views.count to 2 or more")
+        if "text" in objective.needs and not model.reads:
+            raise InputError(f"objective {name} needs texts, but text_encoder is none: name one that reads")
+        asked = inspect.signature(objective).parameters
+        if "corpus" not in asked and "tags" not in objective.needs:
+            given: dict[str, Any] = {"space": space} if "space" in asked else {}
+            with torch.device("meta"):
+                registry.build("objectives", name, **{k: v for k, v in block.items() if k != "weight"}, **given)
 
 
 def begin(run: Run, model: DualEncoder, batches: Batches, say: Say) -> None:
@@ -145,6 +175,8 @@ def begin(run: Run, model: DualEncoder, batches: Batches, say: Say) -> None:
             say(str(weights.load(cast("nn.Module", model.audio_encoder), config)))
     if config.freeze:
         say(f"not trained: {listed(weights.freeze(model, config.freeze), 10)}")
+        if not any(weight.requires_grad for weight in model.parameters()):
+            raise InputError(f"weights.freeze is {listed(config.freeze)}: nothing of the model is left to train")
 
 
 def set_threads(run: Run) -> None:
@@ -166,11 +198,6 @@ def build_objectives(
         asked = inspect.signature(registry.find("objectives", name)).parameters
         given: dict[str, Any] = {key: value for key, value in known.items() if key in asked}
         built[name] = registry.build("objectives", name, **settings, **given)
-    for name, objective in built.items():
-        if "views" in objective.needs and config.views.count < 2:
-            raise InputError(f"objective {name} compares views of a track: set views.count to 2 or more")
-        if "text" in objective.needs and not model.reads:
-            raise InputError(f"objective {name} needs texts, but text_encoder is none: name one that reads")
     return nn.ModuleDict(built), factors
 
 
@@ -185,15 +212,24 @@ def ordered(batches: Batches, objectives: nn.ModuleDict) -> Batches:
 
 
 def make_augment(config: Config, model: DualEncoder, batches: Batches) -> Augment:
-    """What is done to the views of a batch, checked against the data, the objectives and the tasks."""
+    """What is done to the views of a batch, checked against the objectives, their tags, and the tasks."""
     augment = Augment(config.views, model.audio_encoder.frontend)
-    if augment.needs_waveforms and not batches.crops.sampled:
-        raise InputError("views.waveform needs waveforms: set features.source=audio, or name the front end raw")
-    told = any({"tags", "text"} & registry.find("objectives", name).needs for name in config.objectives)
+    objectives = [registry.find("objectives", name) for name in config.objectives]
+    told = any({"tags", "text"} & each.needs or "corpus" in inspect.signature(each).parameters for each in objectives)
     trained = [tagset for tagset, _ in batches.tags.vocabulary] if told else []
     judged = [tagset for settings in config.tasks.values() for tagset in settings.get("tagsets") or []]
     check_pitch(augment.changes, [*trained, *judged], config.views.force)
     return augment
+
+
+def judge(config: Config, data: Embedded) -> Validation:
+    """The validation of a training; refuses what waits for a score where there is none."""
+    validation = Validation(data)
+    waits = ["train.patience"] * bool(config.train.patience)
+    waits += ["optimizer.schedule=plateau"] * (config.optimizer.schedule == "plateau")
+    if waits and not validation.names:
+        raise InputError(f"{listed(waits)}: there is no score to go by, no two tracks of part valid share a tag")
+    return validation
 
 
 class Validation:

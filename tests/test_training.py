@@ -21,9 +21,10 @@ from crossmodal.encoders.text.mini_transformer import MiniTransformer
 from crossmodal.errors import InputError
 from crossmodal.evaluation import open_run as opened
 from crossmodal.model import DualEncoder
+from crossmodal.processes import accelerator
 from crossmodal.runs import Run, find_run, open_run
 from crossmodal.search import SearchIndex
-from crossmodal.training import fit, set_threads, train
+from crossmodal.training import fit, judge, set_threads, train
 
 
 def fitted(config: Config) -> tuple[Run, Embedded, list[str]]:
@@ -137,6 +138,9 @@ def test_a_worker_changes_nothing_and_the_seed_all(configure: Configure) -> None
         ("objectives={tripplet: {}}", "has no 'tripplet'"),
         ("tasks={probe: {}}", "lacks tagsets"),
         ("data={name: synthetic}", "lacks root"),
+        ("objectives={}", "none with a weight above 0"),
+        ("objectives={clip: {weight: 0}}", "none with a weight above 0"),
+        ("train.clip_norm=0", "clip_norm is 0"),
     ],
 )
 def test_a_wrong_plugin_is_refused_before_any_data_is_read(
@@ -155,6 +159,60 @@ def test_a_wrong_setting_of_the_front_end_is_refused_before_any_data_is_read(
     with pytest.raises(InputError, match="mel_cnn: frontend has no setting 'hopp'"):
         train(config, lambda line: None)
     assert not (tmp_path / "audio").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "match"),
+    [
+        (["views.features=[{name: blur}]"], r"features\[0\]: name is 'blur'"),
+        (["views.waveform=clmr_code"], "needs waveforms"),
+        (["objectives={ntxent: {}}"], "set views.count to 2"),
+        (["objectives={clip: {}}", "text_encoder={name: none}", "tasks={}", "queries=[]"], "clip needs texts"),
+        (["objectives={byol: {projector: {width: [4]}}}", "views.count=2"], "byol: projector has no setting 'width'"),
+        (
+            ["objectives={byol: {predictor: {widths: [4]}}}", "views.count=2"],
+            "byol: predictor: the last of widths is 4",
+        ),
+    ],
+)
+def test_wrong_views_and_heads_are_refused_before_any_data_is_read(
+    configure: Configure, tmp_path: Path, overrides: list[str], match: str
+) -> None:
+    with pytest.raises(InputError, match=match):
+        train(configure(f"data.root={tmp_path}/audio", *overrides), lambda line: None)
+    assert not (tmp_path / "audio").exists()
+
+
+def test_a_model_of_which_nothing_is_trained_is_refused(configure: Configure) -> None:
+    with pytest.raises(InputError, match="nothing of the model is left to train"):
+        train(configure("weights.freeze=['*']"), lambda line: None)
+
+
+def test_learning_from_documents_of_key_refuses_views_of_another_pitch(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Triplets see the tags by their documents alone; tempo stands in for key, which the tiny music lacks."""
+    monkeypatch.setattr("crossmodal.augmentation.TONAL", frozenset({"tempo"}))
+    asked = ["objectives={triplet: {}}", "features.source=audio", "views.waveform=clmr_code", "tasks={}"]
+    with pytest.raises(InputError, match="pitch_shift changes pitch, on which the tags of tempo depend"):
+        train(configure(*asked), lambda line: None)
+
+
+@pytest.mark.parametrize("override", ["train.patience=1", "optimizer.schedule=plateau"])
+def test_what_waits_for_a_score_is_refused_where_there_is_none(
+    configure: Configure, trained: Trained, monkeypatch: pytest.MonkeyPatch, override: str
+) -> None:
+    _, data = opened(trained.folder)
+    data.model.reads = False
+    monkeypatch.setattr("crossmodal.tasks.neighbours.Neighbours.judged", lambda self, manifest: [])
+    assert judge(configure(), data)() == {}
+    with pytest.raises(InputError, match=f"{override.partition('=')[0]}.*there is no score to go by"):
+        judge(configure(override), data)
+
+
+def test_a_second_training_may_have_another_precision() -> None:
+    kinds = [accelerator(precision).mixed_precision for precision in ("fp32", "bf16", "fp32")]
+    assert kinds == ["no", "bf16", "no"]
 
 
 def test_an_unknown_split_lists_those_there_are(configure: Configure) -> None:
