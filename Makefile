@@ -28,7 +28,7 @@ lint: $(INSTALLED)-test ## ruff, mypy and the layers
 	$(BIN)/lint-imports
 
 unit: $(INSTALLED)-test
-	$(BIN)/python -m pytest --durations=10
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10
 
 format: $(INSTALLED)-test ## format, and mend what ruff can mend
 	$(BIN)/ruff format .
