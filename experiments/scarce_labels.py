@@ -19,6 +19,12 @@ from pathlib import Path
 from recipes import ROOT, interval
 
 METRIC = "text_to_audio/map"
+HEAD = """# Reviews, tags and sound at once, where a tenth of the music is labelled
+Made by `python experiments/scarce_labels.py experiments/scarce_labels.md`; the reading of it is in [LOG.md](LOG.md).
+
+Synthetic music: 2,400 pieces of 8 s, split `combination`; texts and tags of a tenth of the training albums. Mean average
+precision of text to music: the test reviews, in words that training never read, on combinations it never heard.
+"""
 CLIP = "clip: {}"
 TAGS = "tag_embedding: {weight: 0.25, encoder: {name: lsi, kind: tags, topics: 32}}"
 SSL = "ntxent: {weight: 0.5, temperature: 0.2, projector: {widths: [128, 64]}}"
@@ -58,7 +64,7 @@ def main() -> None:
     with ThreadPoolExecutor(given.at_once) as pool:
         found = dict(zip(jobs, pool.map(lambda job: run(*job, given.runs, given.threads), jobs), strict=True))
     values = {way: [found[way, seed]["value"] for seed in range(given.seeds)] for way in WAYS}
-    lines = ["| learnt from | mAP | together is better by |", "| --- | --- | --- |"]
+    lines = [HEAD, "| learnt from | mAP | together is better by |", "| --- | --- | --- |"]
     for way, own in values.items():
         mean, half = interval(own)
         gain, width = interval([one - other for one, other in zip(values["together"], own, strict=True)])
