@@ -22,8 +22,8 @@ METRIC = "text_to_audio/map"
 HEAD = """# Reviews, tags and sound at once, where a tenth of the music is labelled
 Made by `python experiments/scarce_labels.py experiments/scarce_labels.md`; the reading of it is in [LOG.md](LOG.md).
 
-Synthetic music: 2,400 pieces of 8 s, split `combination`; texts and tags of a tenth of the training albums. Mean average
-precision of text to music: the test reviews, in words that training never read, on combinations it never heard.
+Synthetic music: 2,400 pieces of 8 s, split `combination`; texts and tags of a tenth of the training albums. Mean
+average precision of text to music: test reviews, in words that training never read, on combinations it never heard.
 """
 CLIP = "clip: {}"
 TAGS = "tag_embedding: {weight: 0.25, encoder: {name: lsi, kind: tags, topics: 32}}"
