@@ -119,7 +119,7 @@ def describe(annotation: Any) -> str:
     if origin is Literal:
         return " or ".join(repr(arg) for arg in args)
     if origin is dict:
-        return "mapping"
+        return "mapping" if args[1] is Any else f"mapping of {describe(args[1])}"
     if origin in (list, tuple):
         return f"list of {describe(args[0])}"
     return _NAMES.get(annotation) or str(annotation.__name__)

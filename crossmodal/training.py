@@ -228,7 +228,7 @@ def judge(config: Config, data: Embedded) -> Validation:
     waits = ["train.patience"] * bool(config.train.patience)
     waits += ["optimizer.schedule=plateau"] * (config.optimizer.schedule == "plateau")
     if waits and not validation.names:
-        raise InputError(f"{listed(waits)}: there is no score to go by, no two tracks of part valid share a tag")
+        raise InputError(f"{listed(waits)}: there is no score to go by, nothing in part valid to judge with")
     return validation
 
 
@@ -246,7 +246,7 @@ class Validation:
         if embedded.model.reads:
             direction = "text_to_audio" if words else "text_to_audio/tags"
             self.task = registry.build("tasks", "retrieval", draws=0, tags=not words)
-            self.names = [f"{direction}/map", f"{direction}/recall@10"]
+            self.names = [f"{direction}/map", f"{direction}/recall@10"] if words or len(part.tags) else []
         else:
             self.task = registry.build("tasks", "neighbours", draws=0)
             self.names = ["map"] if self.task.judged(part) else []

@@ -58,6 +58,7 @@ def test_what_the_code_gives_is_not_plain(annotation):
         (Literal["auto", 16], "'auto' or 16"),
         (list[str], "list of str"),
         (dict[str, Any], "mapping"),
+        (dict[str, dict[str, Any]], "mapping of mapping"),
         (Count, "int at least 1"),
         (Annotated[float, Range(0, 1)], "float between 0 and 1"),
         (Path, "path"),

@@ -198,13 +198,15 @@ def test_learning_from_documents_of_key_refuses_views_of_another_pitch(
         train(configure(*asked), lambda line: None)
 
 
+@pytest.mark.parametrize("reads", [True, False])
 @pytest.mark.parametrize("override", ["train.patience=1", "optimizer.schedule=plateau"])
 def test_what_waits_for_a_score_is_refused_where_there_is_none(
-    configure: Configure, trained: Trained, monkeypatch: pytest.MonkeyPatch, override: str
+    configure: Configure, trained: Trained, override: str, reads: bool
 ) -> None:
     _, data = opened(trained.folder)
-    data.model.reads = False
-    monkeypatch.setattr("crossmodal.tasks.neighbours.Neighbours.judged", lambda self, manifest: [])
+    nothing = {name: getattr(data.manifest, name)[:0] for name in ("texts", "tags", "annotated")}
+    data = replace(data, manifest=replace(data.manifest, **nothing))
+    data.model.reads = reads
     assert judge(configure(), data)() == {}
     with pytest.raises(InputError, match=f"{override.partition('=')[0]}.*there is no score to go by"):
         judge(configure(override), data)
