@@ -209,6 +209,8 @@ def check_plugins(config: Config) -> None:
         if not fits(weight, Amount):
             raise InputError(f"objectives.{name}: weight is {weight!r}, but must be {describe(Amount)}")
         registry.check("objectives", {k: v for k, v in block.items() if k != "weight"} | {"name": name}, "objectives")
+        if block.get("encoder"):  # of documents, which some objectives learn from
+            registry.check("encoders.text", block["encoder"], f"objectives.{name}.encoder")
     if config.train.epochs and not any(block.get("weight", 1.0) for block in config.objectives.values()):
         raise InputError("objectives: there is none with a weight above 0, and so nothing to learn from")
     for name, block in config.tasks.items():

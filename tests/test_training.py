@@ -134,6 +134,7 @@ def test_a_worker_changes_nothing_and_the_seed_all(configure: Configure) -> None
         ("audio_encoder={name: mel_cnn, chanels: [4]}", "no setting 'chanels'"),
         ("audio_encoder={name: resnet}", "encoders.audio has no 'resnet'"),
         ("text_encoder.layers=two", "layers is 'two'"),
+        ("objectives={tag_embedding: {encoder: {name: lsi, topic: 3}}}", "no setting 'topic'"),
         ("objectives={clip: {temprature: 1.0}}", "no setting 'temprature'"),
         ("objectives={tripplet: {}}", "has no 'tripplet'"),
         ("tasks={probe: {}}", "lacks tagsets"),
