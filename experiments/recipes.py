@@ -38,7 +38,7 @@ RECIPES = [
 HEAD = """# What the recipes learn at their small budgets
 Made by `python experiments/recipes.py experiments/recipes.md`; the reading of it is in [LOG.md](LOG.md).
 
-Synthetic music: 1,200 pieces of 8 s, of which about 850 train, split `combination`, so that the test part holds
+Synthetic music: 1,200 pieces of 8 s, of which 816 train, split `combination`, so that the test part holds
 combinations of attributes that training never heard. Logistic probes on frozen features, whole tracks, C chosen on the
 valid part, balanced accuracy on the test part; "untrained" and "trained" are means over the tagsets, the columns after
 them single tagsets of the trained network. {seeds} seeds of the training; the gain pairs them, with a 95 % interval by
