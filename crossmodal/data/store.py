@@ -21,7 +21,7 @@ from crossmodal.files import Skipped
 if TYPE_CHECKING:
     from crossmodal.types import FrontEnd
 
-VERSION = 1
+VERSION = 2
 
 
 class FeatureStore:
