@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
-import signal
-import time
 from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from killing import equal, killed
 
 from crossmodal import config as configs
 from crossmodal.cli import main
 from crossmodal.config import load
-from crossmodal.runs import Run, find_run
+from crossmodal.runs import find_run
 from crossmodal.training import train
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -24,8 +22,6 @@ SHARED = {"base", "ssl", "deezer", "ismir2025"}  # what others build on
 RECIPES = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml") if path.stem not in SHARED)
 WITHOUT_BUDGET = {"quickstart", "real_small"}  # they are trained by tests of their own
 TEACHERS = ["deezer_byol", "deezer_clustering", "ismir2025_byol", "ismir2025_dino"]
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["crossmodal.training", "crossmodal.tasks.neighbours"])
 
 
 @pytest.fixture(scope="module")
@@ -87,26 +83,6 @@ def test_a_budget_changes_no_more_than_it_says(name: str) -> None:
     assert small.data["name"] == "synthetic"
 
 
-def killed(arguments: list[str], folder: Path, step: int) -> None:
-    """Train in a process of its own and kill it once it has logged the step."""
-    child = SERVER.Process(target=main, args=(arguments,))
-    child.start()
-    deadline = time.monotonic() + 120
-    while logged(folder) < step:
-        assert child.is_alive(), f"it ended by itself before step {step}"
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    child.kill()
-    child.join()
-    assert child.exitcode == -signal.SIGKILL
-
-
-def logged(folder: Path) -> int:
-    runs = list(folder.glob("*/*/metrics.jsonl"))
-    rows = Run(runs[0].parent, None).metrics() if runs else []  # type: ignore[arg-type]
-    return max((row["step"] for row in rows), default=-1)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*TEACHERS, "clmr", "reviews_tags_ssl"])
 def test_a_recipe_with_a_teacher_killed_and_continued_ends_bit_for_bit_as_without(
@@ -135,14 +111,3 @@ def test_a_recipe_with_a_teacher_killed_and_continued_ends_bit_for_bit_as_withou
         ends.append((state, (run.model / "model.safetensors").read_bytes(), run.metrics()))
     assert equal(ends[0], ends[1])
     assert len([row for row in ends[0][2] if "loss" in row]) == 9
-
-
-def equal(first: object, second: object) -> bool:
-    """Equal, tensors bit for bit, in dicts and lists of any depth."""
-    if isinstance(first, dict) and isinstance(second, dict):
-        return first.keys() == second.keys() and all(equal(first[key], second[key]) for key in first)
-    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
-        return len(first) == len(second) and all(map(equal, first, second))
-    if isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
-        return torch.equal(first, second)
-    return first == second

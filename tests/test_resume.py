@@ -3,61 +3,25 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import signal
-import time
 from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from killing import equal, killed
 from tiny import Trained
 
 from crossmodal.cli import main
 from crossmodal.loop import Trainer
-from crossmodal.runs import Run, find_run
+from crossmodal.runs import find_run
 
 LONGER = ["train.epochs=4", "tasks={}", "queries=[]"]  # 17 steps, saved every 3 and at each of 4 validations
-# a server that has imported what training needs forks processes that begin at once
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["crossmodal.training", "crossmodal.encoders.text.mini_transformer"])
 
 
 def command(trained: Trained, folder: Path, *overrides: str) -> list[str]:
     return ["train", str(trained.experiment), f"run.folder={folder}", *LONGER, *overrides]
-
-
-def killed(arguments: list[str], folder: Path, step: int) -> int:
-    """Train in a process of its own and kill it once it has logged the step; returns the last step it logged."""
-    child = SERVER.Process(target=main, args=(arguments,))
-    child.start()
-    deadline = time.monotonic() + 120
-    while logged(folder) < step:
-        assert child.is_alive(), f"it ended by itself before step {step}"
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    child.kill()
-    child.join()
-    assert child.exitcode == -signal.SIGKILL
-    return logged(folder)
-
-
-def logged(folder: Path) -> int:
-    runs = list(folder.glob("*/*/metrics.jsonl"))
-    rows = Run(runs[0].parent, None).metrics() if runs else []  # type: ignore[arg-type]
-    return max((row["step"] for row in rows), default=-1)
-
-
-def equal(first: object, second: object) -> bool:
-    """Equal, tensors bit for bit, in dicts and lists of any depth."""
-    if isinstance(first, dict) and isinstance(second, dict):
-        return first.keys() == second.keys() and all(equal(first[key], second[key]) for key in first)
-    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
-        return len(first) == len(second) and all(map(equal, first, second))
-    if isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
-        return torch.equal(first, second)
-    return first == second
 
 
 def end(folder: Path) -> tuple[dict[str, object], bytes, list[dict[str, float]]]:
