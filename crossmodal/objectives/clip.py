@@ -7,6 +7,8 @@ For a text t with the positive tracks P(t) among all tracks A of the batch, and 
 and likewise for a track over its texts. This is L_out of Khosla et al., "Supervised Contrastive Learning", NeurIPS
 2020, eq. 2: the other positives stay in the denominator, so the least loss of a set of n is log n, reached when the
 set shares the mass evenly. With one positive each it is the loss of CLIP (Radford et al., ICML 2021, fig. 3).
+
+A holds the tracks that some text of the batch is about. Of a track that nobody described nobody knows what it is not.
 """
 
 from __future__ import annotations
@@ -37,8 +39,8 @@ def row_info_nce(similarity: Tensor, positives: Tensor) -> Tensor:
 def set_info_nce(similarity: Tensor, positives: Tensor) -> Tensor:
     """Symmetric InfoNCE over sets of positives: the mean of text to audio and audio to text, a scalar.
 
-    What is not positive is negative. Texts without a track and tracks without a text are no query, but stay
-    candidates of the others. Without any positive the loss is 0, with a gradient of 0.
+    What is not positive is negative, but for tracks without a text, which are left out. Texts without a track are no
+    query, but stay candidates of the tracks. Without any positive the loss is 0, with a gradient of 0.
 
     Args:
         similarity: ``(texts, tracks)``, scaled by 1 / temperature; computed in float32, or float64 if it is that.
@@ -49,7 +51,8 @@ def set_info_nce(similarity: Tensor, positives: Tensor) -> Tensor:
     """
     if similarity.shape != positives.shape:
         raise ValueError(f"similarity is {tuple(similarity.shape)}, but positives are {tuple(positives.shape)}")
-    similarity = at_least_float32(similarity)
+    described = positives.any(dim=0)
+    similarity, positives = at_least_float32(similarity)[:, described], positives[:, described]
     return (row_info_nce(similarity, positives) + row_info_nce(similarity.T, positives.T)) / 2
 
 

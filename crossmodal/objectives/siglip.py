@@ -1,14 +1,14 @@
 """The sigmoid loss of SigLIP, with sets of positives: each pair of a text and a track is a question of its own.
 
-For unit vectors of the texts T and the tracks A of a batch, with z(t, a) = 1 where the text is about the track and -1
-elsewhere, s > 0 and b learned:
+For unit vectors of the texts T of a batch and the tracks A that some of them is about, with z(t, a) = 1 where text t is
+about track a and -1 elsewhere, s > 0 and b learned:
 
     loss = 1 / |T|  *  sum over t in T, a in A of  -log sigmoid( z(t, a) (s <t, a> + b) )
 
 This is eq. 1 and algorithm 1 of Zhai et al., "Sigmoid Loss for Language Image Pre-Training", ICCV 2023, with
 s = exp(t') from t' = log 10 and b = -10. There a batch holds as many texts as images, one of each other's, and |T| is
 the batch size; here |T| counts the batch's texts, those without a track in it too, and a text may have any number of
-tracks. No pair is left out: what is not positive is negative.
+tracks. What is not positive is negative, but for tracks without a text: nobody knows what they are not.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from crossmodal.types import Batch, Embeddings, Objective
 
 
 def sigmoid_loss(logits: Tensor, positives: Tensor) -> Tensor:
-    """Binary cross-entropy, summed over all pairs and divided by the number of texts; 0 if there is no text.
+    """Binary cross-entropy, summed over all pairs and divided by the number of texts; 0 if there is no positive pair.
+
+    Tracks that no text is about are left out.
 
     Args:
         logits: ``(texts, tracks)``; at least float32, or precision is lost.
@@ -37,6 +39,8 @@ def sigmoid_loss(logits: Tensor, positives: Tensor) -> Tensor:
     """
     if logits.shape != positives.shape:
         raise ValueError(f"logits are {tuple(logits.shape)}, but positives are {tuple(positives.shape)}")
+    described = positives.any(dim=0)
+    logits, positives = logits[:, described], positives[:, described]
     signs = positives.to(logits.dtype) * 2 - 1
     return F.softplus(-signs * logits).sum() / max(1, len(logits))
 

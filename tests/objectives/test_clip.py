@@ -37,7 +37,8 @@ def given_as(audio: Tensor, text: Tensor) -> Embeddings:
 
 
 def by_loops(similarity: Tensor, positives: Tensor) -> float:
-    """The formula as it is written, one pair at a time."""
+    """The formula as it is written, one pair at a time; A are the tracks that have a text."""
+    columns = [column for column in range(similarity.shape[1]) if any(positives[:, column].tolist())]
 
     def direction(scores: list[list[float]], sets: list[list[bool]]) -> float:
         rows = []
@@ -48,8 +49,10 @@ def by_loops(similarity: Tensor, positives: Tensor) -> float:
                 rows.append(sum(terms) / len(terms))
         return sum(rows) / len(rows)
 
-    forth = direction(similarity.tolist(), positives.tolist())
-    back = direction(similarity.T.tolist(), positives.T.tolist())
+    rows = [[row[column] for column in columns] for row in similarity.tolist()]
+    sets = [[row[column] for column in columns] for row in positives.tolist()]
+    forth = direction(rows, sets)
+    back = direction([list(row) for row in zip(*rows, strict=True)], [list(row) for row in zip(*sets, strict=True)])
     return (forth + back) / 2
 
 
@@ -119,6 +122,16 @@ def test_text_of_no_track_is_still_a_negative() -> None:
     closer = similarity.clone()
     closer[4] = 3  # the text without a track comes close to every track
     assert set_info_nce(closer, SHARED) > set_info_nce(similarity, SHARED)
+
+
+def test_a_track_that_nobody_described_changes_nothing() -> None:
+    similarity = torch.randn(5, 6, generator=torch.Generator().manual_seed(5), requires_grad=True)
+    loss = set_info_nce(similarity, SHARED)
+    loss.backward()
+    assert loss.item() == set_info_nce(similarity[:, :5], SHARED[:, :5]).item()
+    assert similarity.grad is not None
+    assert similarity.grad[:, 5].abs().max() == 0
+    assert similarity.grad[:, :5].abs().min() > 0
 
 
 def test_views_are_scored_each_and_averaged() -> None:

@@ -19,37 +19,63 @@ def cpc(**settings: int) -> CPC:
     return made
 
 
-def by_loops(objective: CPC, sequence: Tensor, drawn: Tensor, when: Tensor) -> Tensor:
-    """The formula as it is written, one prediction and one negative at a time."""
-    clips = sequence.flatten(0, 1)
-    context = objective.context(clips)[0]
+def by_loops(objective: CPC, sequence: Tensor, steps: Tensor, drawn: Tensor, when: Tensor) -> Tensor:
+    """The formula as it is written, one prediction and one negative at a time, in clips cut to their steps."""
+    clips = [clip[:own] for clip, own in zip(sequence.flatten(0, 1), steps.flatten(), strict=True)]
+    context = [objective.context(clip[None])[0][0] for clip in clips]
     of_steps = []
     for k, predict in enumerate(objective.ahead, start=1):
         losses = []
-        for clip in range(clips.shape[0]):
-            for t in range(clips.shape[1] - k):
-                told = predict.weight @ context[clip, t]
-                right = torch.exp(clips[clip, t + k] @ told)
+        for clip in range(len(clips)):
+            for t in range(len(clips[clip]) - k):
+                told = predict.weight @ context[clip][t]
+                right = torch.exp(clips[clip][t + k] @ told)
                 total = right
                 for other, time in zip(drawn[clip].tolist(), when[clip].tolist(), strict=True):
                     if (other, time) != (clip, t + k):
-                        total = total + torch.exp(clips[other, time] @ told)
+                        total = total + torch.exp(clips[other][time] @ told)
                 losses.append(-torch.log(right / total))
         of_steps.append(sum(losses) / len(losses))
     return sum(of_steps) / len(of_steps)
 
 
-@pytest.mark.parametrize(("views", "tracks"), [(1, 1), (1, 3), (2, 2), (3, 2)])
-def test_equals_loops(views: int, tracks: int) -> None:
-    objective, batch = cpc(), batch_of(range(tracks))
+FULL = [[[5]], [[5, 5, 5]], [[5, 5], [5, 5]], [[5, 5]] * 3]
+PADDED = [[[4]], [[5, 3, 1]], [[5, 4], [2, 3]], [[1, 2], [5, 5], [3, 4]]]  # of steps of each view of each track
+
+
+@pytest.mark.parametrize("steps", [*FULL, *PADDED], ids=str)
+def test_equals_loops(steps: list[list[int]]) -> None:
+    views, tracks = len(steps), len(steps[0])
+    objective, batch, told = cpc(), batch_of(range(tracks)), torch.tensor(steps)
     generator = torch.Generator().manual_seed(0)
-    drawn, when = draw(batch.tracks.repeat(views), 5, 7, generator)
+    drawn, when = draw(batch.tracks.repeat(views), told.flatten(), 7, generator)
     sequence = 3 * randn(views, tracks, 5, FEATURES, seed=views + tracks)
     agree(
-        lambda z: objective(batch, embedded(NONE, sequence=z))["cpc"],
-        lambda z: by_loops(objective, z, drawn, when),
+        lambda z: objective(batch, embedded(NONE, sequence=z, steps=told))["cpc"],
+        lambda z: by_loops(objective, z, told, drawn, when),
         sequence,
     )
+
+
+def test_padding_is_never_read_nor_told_nor_a_negative() -> None:
+    objective, steps = cpc(), torch.tensor([[5, 3, 1], [2, 4, 5]])
+    sequence = randn(2, 3, 5, FEATURES, seed=4)
+    padding = torch.arange(5) >= steps[:, :, None]
+    found = []
+    for filler in (0.0, 1e3):
+        leaf = sequence.masked_fill(padding[..., None], filler).requires_grad_()
+        loss = objective(batch_of(range(3)), embedded(NONE, sequence=leaf, steps=steps))["cpc"]
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        assert gradient[padding].abs().max() == 0
+        found.append((loss, gradient))
+    torch.testing.assert_close(*found)
+
+
+def test_clips_too_short_for_any_prediction_cost_nothing() -> None:
+    leaf = randn(1, 2, 5, FEATURES, seed=5).requires_grad_()
+    loss = cpc()(batch_of(range(2)), embedded(NONE, sequence=leaf, steps=torch.ones(1, 2, dtype=torch.long)))["cpc"]
+    (gradient,) = torch.autograd.grad(loss, leaf)
+    assert (loss.item(), gradient.abs().max().item()) == (0, 0)
 
 
 def test_gradient_reaches_context_and_predictions() -> None:
@@ -82,13 +108,15 @@ def test_a_sure_prediction_costs_nothing_and_a_wrong_one_its_margin() -> None:
 
 def test_negatives_are_of_the_clip_itself_or_of_other_tracks_at_all_times() -> None:
     tracks = torch.tensor([0, 1, 1, 2] * 2)  # track 1 comes twice, and all have two views
-    drawn, when = draw(tracks, 5, 4000, torch.Generator().manual_seed(1))
+    steps = torch.tensor([5, 5, 3, 5, 1, 5, 5, 4])
+    drawn, when = draw(tracks, steps, 4000, torch.Generator().manual_seed(1))
     for clip, row in enumerate(drawn.tolist()):
         allowed = [other for other in range(8) if other == clip or tracks[other] != tracks[clip]]
         counts = Counter(row)
         assert sorted(counts) == allowed
         assert max(counts.values()) < 1.3 * 4000 / len(allowed)
-    assert sorted(set(when.flatten().tolist())) == list(range(5))
+    for clip, own in enumerate(steps.tolist()):
+        assert sorted(set(when[drawn == clip].tolist())) == list(range(own))
 
 
 def test_the_draw_follows_the_step_and_never_the_global_generator() -> None:
@@ -109,5 +137,5 @@ def test_the_draw_follows_the_step_and_never_the_global_generator() -> None:
 def test_a_sequence_too_short_is_told() -> None:
     with pytest.raises(InputError, match="encoder gives 2 steps for a crop, too few to predict 2 ahead"):
         cpc()(batch_of(range(2)), embedded(NONE, sequence=torch.zeros(1, 2, 2, FEATURES)))
-    with pytest.raises(ValueError, match="sequence is None"):
+    with pytest.raises(ValueError, match="sequence or its steps are None"):
         cpc()(batch_of(range(2)), embedded(NONE))
