@@ -205,16 +205,22 @@ def check_plugins(config: Config) -> None:
     registry.check("encoders.audio", config.audio_encoder, "audio_encoder")
     registry.check("encoders.text", config.text_encoder, "text_encoder")
     for name, block in config.objectives.items():
-        weight = block.get("weight", 1.0)
+        weight, own = weighed(block)
         if not fits(weight, Amount):
             raise InputError(f"objectives.{name}: weight is {weight!r}, but must be {describe(Amount)}")
-        registry.check("objectives", {k: v for k, v in block.items() if k != "weight"} | {"name": name}, "objectives")
+        registry.check("objectives", own | {"name": name}, "objectives")
         if block.get("encoder"):  # of documents, which some objectives learn from
             registry.check("encoders.text", block["encoder"], f"objectives.{name}.encoder")
-    if config.train.epochs and not any(block.get("weight", 1.0) for block in config.objectives.values()):
+    if config.train.epochs and not any(weighed(block)[0] for block in config.objectives.values()):
         raise InputError("objectives: there is none with a weight above 0, and so nothing to learn from")
     for name, block in config.tasks.items():
         registry.check("tasks", block | {"name": name}, "tasks")
+
+
+def weighed(block: Block) -> tuple[float, Block]:
+    """An objective's weight in the sum, 1 unless it is said, and its own settings."""
+    own = dict(block)
+    return own.pop("weight", 1.0), own
 
 
 def _composed(path: Path, chain: tuple[Path, ...]) -> Block:

@@ -14,7 +14,7 @@ from torch import nn
 
 from crossmodal import processes, registry, weights
 from crossmodal.augmentation import Augment, check_pitch
-from crossmodal.config import Config, check_plugins
+from crossmodal.config import Config, check_plugins, weighed
 from crossmodal.data.corpus import Corpus
 from crossmodal.data.loader import Batches
 from crossmodal.embedding import Embedded
@@ -148,7 +148,7 @@ def check_objectives(config: Config, model: DualEncoder) -> None:
         if "corpus" not in asked and "tags" not in objective.needs:
             given: dict[str, Any] = {"space": space} if "space" in asked else {}
             with torch.device("meta"):
-                registry.build("objectives", name, **{k: v for k, v in block.items() if k != "weight"}, **given)
+                registry.build("objectives", name, **weighed(block)[1], **given)
 
 
 def begin(run: Run, model: DualEncoder, batches: Batches, say: Say) -> None:
@@ -190,14 +190,13 @@ def build_objectives(
     config: Config, model: DualEncoder, batches: Batches, corpus: Corpus
 ) -> tuple[nn.ModuleDict, dict[str, float]]:
     """The objectives by name, and their weights; those that ask for ``space`` or ``corpus`` are given it."""
-    blocks = {name: dict(settings) for name, settings in config.objectives.items()}
-    factors = {name: float(settings.pop("weight", 1.0)) for name, settings in blocks.items()}
+    factors = {name: float(weighed(block)[0]) for name, block in config.objectives.items()}
     known = {"space": Space(model.dim, batches.tags.vocabulary, model.audio_encoder.dim), "corpus": corpus}
     built = {}
-    for name, settings in blocks.items():
+    for name, block in config.objectives.items():
         asked = inspect.signature(registry.find("objectives", name)).parameters
         given: dict[str, Any] = {key: value for key, value in known.items() if key in asked}
-        built[name] = registry.build("objectives", name, **settings, **given)
+        built[name] = registry.build("objectives", name, **weighed(block)[1], **given)
     return nn.ModuleDict(built), factors
 
 

@@ -92,15 +92,21 @@ def row(recipe: str, trained: Sequence[dict[str, float]], blank: Sequence[dict[s
     return f"| `{recipe}` | " + " | ".join(cells) + f" | {fmean(found['seconds'] for found in trained):.0f} |"
 
 
-def main() -> None:
-    """Run what is missing and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(about: str | None, seeds: int, runs: Path) -> argparse.ArgumentParser:
+    """What comparisons take on the command line."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("recipes", nargs="*", default=RECIPES)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--at-once", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2, help="of each")
-    parser.add_argument("--runs", type=Path, default=Path("runs/recipes"))
+    parser.add_argument("--runs", type=Path, default=runs)
+    return parser
+
+
+def main() -> None:
+    """Run what is missing and write the table."""
+    parser = arguments(__doc__, seeds=3, runs=Path("runs/recipes"))
+    parser.add_argument("recipes", nargs="*", default=RECIPES)
     given = parser.parse_intermixed_args()
     given.runs.mkdir(parents=True, exist_ok=True)
     seeds, recipes = range(given.seeds), given.recipes

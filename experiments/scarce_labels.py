@@ -9,14 +9,13 @@ training never heard and in words that it never read. Runs that are finished are
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from recipes import ROOT, interval
+from recipes import ROOT, arguments, interval
 
 METRIC = "text_to_audio/map"
 HEAD = """# Reviews, tags and sound at once, where a tenth of the music is labelled
@@ -25,15 +24,12 @@ Made by `python experiments/scarce_labels.py experiments/scarce_labels.md`; the 
 Synthetic music: 2,400 pieces of 8 s, split `combination`; texts and tags of a tenth of the training albums. Mean
 average precision of text to music: test reviews, in words that training never read, on combinations it never heard.
 """
-CLIP = "clip: {}"
-TAGS = "tag_embedding: {weight: 0.25, encoder: {name: lsi, kind: tags, topics: 32}}"
-SSL = "ntxent: {weight: 0.5, temperature: 0.2, projector: {widths: [128, 64]}}"
-WAYS = {
+WAYS = {  # what is taken away from the experiment
     "together": [],
-    "reviews": [f"objectives={{{CLIP}}}", "text.tag_sentences=0.0"],
-    "tags": [f"objectives={{{CLIP}, {TAGS}}}", "text.tag_sentences=1.0"],
-    "sound (NT-Xent)": [f"objectives={{{SSL}}}"],
-    "reviews and tags": [f"objectives={{{CLIP}, {TAGS}}}"],
+    "reviews": ["~objectives.tag_embedding", "~objectives.ntxent", "text.tag_sentences=0.0"],
+    "tags": ["~objectives.ntxent", "text.tag_sentences=1.0"],
+    "sound (NT-Xent)": ["~objectives.clip", "~objectives.tag_embedding"],
+    "reviews and tags": ["~objectives.ntxent"],
 }
 
 
@@ -51,13 +47,7 @@ def run(way: str, seed: int, folder: Path, threads: int) -> dict[str, float]:
 
 def main() -> None:
     """Run what is missing and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--at-once", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2, help="of each")
-    parser.add_argument("--runs", type=Path, default=Path("runs/scarce_labels"))
-    given = parser.parse_intermixed_args()
+    given = arguments(__doc__, seeds=5, runs=Path("runs/scarce_labels")).parse_args()
     given.runs.mkdir(parents=True, exist_ok=True)
     jobs = [(way, seed) for seed in range(given.seeds) for way in WAYS]
     run(*jobs[0], given.runs, given.threads)  # alone: it makes audio and features
