@@ -143,6 +143,7 @@ def plot(found: dict[int, tuple[Point, Point]], micro_batch: int, path: Path) ->
     axes.set_xticks(list(found), [str(size) for size in found])
     axes.set(xlabel="batch size, tracks", ylabel="peak memory of a step, MB")
     axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
     print(path)
 
@@ -181,7 +182,7 @@ def differences(folder: Path, micro_batches: list[int]) -> None:
         print(f"{norm:<8}" + "".join(f"{float((parts - whole).norm() / whole.norm()):>12.1e}" for parts in shared))
 
 
-def main(path: str = "gradient_cache.png", largest: str = "1024", micro_batch: str = "32") -> None:
+def main(path: str = "cache/gradient_cache.png", largest: str = "1024", micro_batch: str = "32") -> None:
     sizes = [SMALLEST * 2**power for power in range(20) if SMALLEST * 2**power <= int(largest)]
     plot(curve(sizes, int(micro_batch)), int(micro_batch), Path(path))
     with tempfile.TemporaryDirectory() as folder:

@@ -53,7 +53,9 @@ class FeatureStore:
 
     def _read(self, file: h5py.File) -> None:
         if not file.attrs.get("complete") or file.attrs["version"] != VERSION:
-            raise InputError(f"{self.path} is not a finished feature store of version {VERSION}; extract it again")
+            raise InputError(
+                f"{self.path} is not a finished feature store of version {VERSION}; delete it and extract it again"
+            )
         self.frontend_settings: dict[str, Any] = json.loads(file.attrs["frontend"])
         self.sampled = self.frontend_settings["name"] == "raw"
         self.fingerprint = str(file.attrs["fingerprint"])

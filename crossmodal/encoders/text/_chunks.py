@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,17 +74,17 @@ class Checkpoint(nn.Module, TextEncoder):
         counts = torch.bincount(owner).to(vectors.dtype).unsqueeze(1)
         return vectors.new_zeros(len(counts), self.dim).index_add(0, owner, vectors) / counts
 
+    @abstractmethod
     def _inputs(self, pieces: Sequence[str]) -> Tokens:
         """What the network takes for chunks."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _pooled(self, inputs: Tokens) -> Tensor:
         """The network's vectors ``(chunks, dim)`` of its inputs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _encoded(self, pieces: Sequence[str]) -> Tensor:
         """The frozen network's vectors ``(chunks, dim)``, however many chunks there are."""
-        raise NotImplementedError
 
     def _length(self, text: str) -> int:
         return len(self.tokenizer.tokenize(text))
