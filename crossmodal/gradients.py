@@ -30,7 +30,7 @@ from crossmodal.types import Batch, Embeddings, Objective
 
 Terms = dict[str, Tensor]
 Look = Callable[[Batch, Embeddings, Terms], None]
-DIMS = {"audio": 1, "text": 0, "features": 1, "sequence": 1}  # of tracks, or of texts
+DIMS = {"audio": 1, "text": 0, "features": 1, "sequence": 1, "steps": 1}  # of tracks, or of texts
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Gradients:
             fields[name] = None
             if own[0] is not None:
                 joined, starts[name] = processes.gathered(torch.cat(own, dim), dim)
-                fields[name] = joined.requires_grad_()
+                fields[name] = joined.requires_grad_(joined.is_floating_point())
         return Embeddings(**fields), starts
 
     def _terms(self, batch: Batch, whole: Embeddings, targets: Mapping[str, Tensor | None]) -> Terms:

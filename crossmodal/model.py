@@ -134,13 +134,14 @@ class DualEncoder(nn.Module):
         encode = cast("nn.Module", self.audio_encoder)  # called, not its forward: that is what is compiled
         features = at_least_float32(encode(flat, lengths.flatten()))
         vectors = F.normalize(at_least_float32(self.audio_projection(features)), dim=-1)
-        steps = at_least_float32(self.audio_encoder.sequence(flat)) if sequence else None
+        maps = at_least_float32(self.audio_encoder.sequence(flat)) if sequence else None
         views = audio.shape[:2]
         return Embeddings(
             audio=vectors.view(*views, -1),
             text=self._text(batch.tokens) if batch.tokens else vectors.new_zeros(0, self.dim),
             features=features.view(*views, -1),
-            sequence=None if steps is None else steps.view(*views, *steps.shape[1:]),
+            sequence=None if maps is None else maps.view(*views, *maps.shape[1:]),
+            steps=None if maps is None else sounding(lengths, audio.shape[2], maps.shape[1]),
         )
 
     def frontend_features(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -271,6 +272,11 @@ def _config(folder: Path) -> dict[str, Any]:
         if not isinstance(config[block].get("name"), str):
             raise InputError(f"{path}: {block} lacks the name of a plug-in")
     return config
+
+
+def sounding(lengths: Tensor, frames: int, steps: int) -> Tensor:
+    """How many of the ``steps`` that so many ``frames`` became are of a clip's ``lengths``, to the nearest, from 1."""
+    return ((2 * lengths * steps + frames) // (2 * frames)).clamp(min=1)
 
 
 class evaluating:

@@ -80,6 +80,7 @@ class Embeddings:
         features: ``(views, batch, features)``, the audio encoder's output before its projection into the joint space.
         sequence: ``(views, batch, time, features)`` before pooling; only where an objective needs it.
         targets: ``(views, batch, ...)``, what the objective's own `Objective.targets` gave; None for others.
+        steps: how many steps of ``sequence`` hold sound, ``(views, batch)`` int64; what follows is padding.
     """
 
     audio: Tensor
@@ -87,6 +88,7 @@ class Embeddings:
     features: Tensor
     sequence: Tensor | None = None
     targets: Tensor | None = None
+    steps: Tensor | None = None
 
 
 @dataclass(frozen=True)

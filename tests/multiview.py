@@ -41,8 +41,12 @@ def batch_of(tracks: Sequence[int], tags: Tensor | None = None, annotated: Tenso
     return Batch(torch.tensor(tracks), none, none, {}, none, tags, annotated)
 
 
-def embedded(features: Tensor, targets: Tensor | None = None, sequence: Tensor | None = None) -> Embeddings:
-    return Embeddings(torch.zeros(0), torch.zeros(0), features, sequence, targets)
+def embedded(
+    features: Tensor, targets: Tensor | None = None, sequence: Tensor | None = None, steps: Tensor | None = None
+) -> Embeddings:
+    if sequence is not None and steps is None:
+        steps = torch.full(sequence.shape[:2], sequence.shape[2])
+    return Embeddings(torch.zeros(0), torch.zeros(0), features, sequence, targets, steps)
 
 
 def make(name: str, **settings: Any) -> Any:

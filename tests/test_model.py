@@ -17,7 +17,8 @@ from tiny import TINY, Trained
 import crossmodal
 from crossmodal.encoders.text.mini_transformer import MiniTransformer
 from crossmodal.errors import InputError
-from crossmodal.model import DualEncoder
+from crossmodal.model import DualEncoder, sounding
+from crossmodal.types import Batch
 
 RATE = TINY["audio_encoder"]["frontend"]["sample_rate"]
 OUTSIDE = '''
@@ -108,6 +109,22 @@ def test_a_text_gives_one_vector_alone_among_others_and_after_loading_again(
     np.testing.assert_allclose(np.concatenate([model.embed_text([text]) for text in texts]), together, atol=1e-5)
     np.testing.assert_allclose(DualEncoder.load(trained.folder).embed_text(texts), together, atol=1e-5)
     np.testing.assert_allclose(model.embed_text(texts, batch_size=1), together, atol=1e-5)
+
+
+@pytest.mark.parametrize(("length", "steps"), [(1, 1), (8, 1), (9, 2), (24, 4), (32, 5), (33, 6), (36, 6)])
+def test_a_sequence_ends_with_its_clip(length: int, steps: int) -> None:
+    """36 frames are 6 steps: one in every 6, of which at least 3 hold sound."""
+    assert sounding(torch.tensor([[length, 36]]), 36, 6).tolist() == [[steps, 6]]
+
+
+def test_the_steps_of_a_batch_are_those_of_its_lengths() -> None:
+    made = DualEncoder(TINY["audio_encoder"], {"name": "none"}).eval()
+    audio, lengths = torch.zeros(2, 3, 63, 16), torch.tensor([[63, 32, 1], [63, 63, 4]])
+    batch = Batch(torch.arange(3), audio, lengths, {}, *[torch.zeros(0)] * 3)
+    found = made(batch, sequence=True)
+    assert found.sequence.shape == (2, 3, 16, 16)
+    assert found.steps.tolist() == [[16, 8, 1], [16, 16, 1]]
+    assert made(batch).steps is None
 
 
 def test_nothing_in_gives_nothing_out(model: DualEncoder) -> None:
