@@ -26,6 +26,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from crossmodal import processes
+from crossmodal.norms import batch_norms
 from crossmodal.types import Batch, Embeddings, Objective
 
 Terms = dict[str, Tensor]
@@ -167,7 +168,7 @@ def set_random_state(states: Sequence[Tensor]) -> None:
 @contextmanager
 def still(model: nn.Module) -> Iterator[None]:
     """Within the block batch norms leave their running statistics as they are: each part counts once, not twice."""
-    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    norms = batch_norms(model)
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 0.0

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from crossmodal import checkpoints, config
 from crossmodal.checkpoints import Checkpoint
 from crossmodal.errors import InputError, listed
+from crossmodal.norms import frozen_norms
 
 PREFIXES = (
     "student.module.backbone.",  # Deezer: byol and clustering
@@ -111,15 +112,12 @@ def freeze(module: nn.Module, patterns: Sequence[str]) -> list[str]:
 
 
 def keep_frozen(module: nn.Module) -> None:
-    """Put batch norms whose weights are all frozen into evaluation mode; to be called after every ``train()``.
+    """Put `frozen_norms` into evaluation mode; to be called after every ``train()``.
 
     Otherwise their running statistics would move, and what was frozen would compute something else.
     """
-    for part in module.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm):
-            weights = list(part.parameters())
-            if weights and not any(weight.requires_grad for weight in weights):
-                part.eval()
+    for norm in frozen_norms(module):
+        norm.eval()
 
 
 def _foreign(encoder: nn.Module) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:

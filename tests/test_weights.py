@@ -554,6 +554,19 @@ def test_freeze_by_patterns() -> None:
         freeze(made, ["audio_encoder.*"])
 
 
+def test_frozen_norms_without_weights_stay_what_they_are() -> None:
+    made = nn.ModuleDict(
+        {
+            "frozen": nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3, affine=False)),
+            "partly": nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3, affine=False), nn.Linear(3, 3)),
+        }
+    )
+    freeze(made, ["frozen.*", "partly.0.*"])
+    made.train()
+    keep_frozen(made)
+    assert [part[1].training for part in made.values()] == [False, True]
+
+
 def test_frozen_norms_stay_what_they_are() -> None:
     made = nn.ModuleDict({"frozen": Toy(), "trained": Toy(), "plain": nn.BatchNorm1d(3, affine=False)})
     freeze(made, ["frozen.*"])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from crossmodal.norms import frozen_norms
 from crossmodal.types import AudioEncoder
 
 Schedule = Literal["cosine", "constant"]
@@ -25,13 +26,12 @@ def momentum_at(done: float, start: float, schedule: Schedule) -> float:
     return start if schedule == "constant" else 1 - (1 - start) * (math.cos(math.pi * done) + 1) / 2
 
 
-def frozen(module: M) -> M:
-    """A copy that no optimiser trains and that drops nothing out."""
-    copied = deepcopy(module).requires_grad_(False).train()
-    for part in copied.modules():
+def untrained(module: M) -> M:
+    """The module, which no optimiser trains any more, and which drops nothing out."""
+    for part in module.modules():
         if isinstance(part, _DropoutNd):
             part.p = 0.0
-    return copied
+    return module.requires_grad_(False).train()
 
 
 @torch.no_grad()
@@ -44,8 +44,9 @@ def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
 class Teacher(nn.Module):
     """Encoder and head that follow a student's. As parts of an objective they are saved and restored with it.
 
-    Batch norm takes the statistics of the batch that the teacher is given, and gathers its own running ones; the
-    normaliser of features is the one the encoder had at the start.
+    Batch norm takes the statistics of the batch that the teacher is given, and gathers its own running ones, but where
+    the student's is frozen: there it stays what it is. The normaliser of features is the one the encoder had at the
+    start.
 
     Args:
         head: the student's head.
@@ -56,12 +57,15 @@ class Teacher(nn.Module):
     def __init__(self, head: nn.Module, momentum: float, schedule: Schedule) -> None:
         super().__init__()
         self.momentum, self.schedule = momentum, schedule
-        self.head = frozen(head)
+        self.head = untrained(deepcopy(head))
         self.encoder: nn.Module | None = None
+        self.frozen: list[nn.modules.batchnorm._BatchNorm] = []  # norms of the encoder
 
     def start(self, encoder: AudioEncoder) -> None:
         """Copy the encoder."""
-        self.encoder = frozen(cast(nn.Module, encoder))
+        copied = deepcopy(cast(nn.Module, encoder))
+        self.frozen = frozen_norms(copied)
+        self.encoder = untrained(copied)
 
     @torch.no_grad()
     def encode(self, features: Tensor, lengths: Tensor) -> Tensor:
@@ -72,6 +76,8 @@ class Teacher(nn.Module):
         if self.encoder is None:
             raise RuntimeError("the teacher has no encoder yet: call start(encoder) before the first step")
         self.encoder.train(self.training and len(features) > 1)
+        for norm in self.frozen:
+            norm.eval()
         encoded: Tensor = self.encoder(features, lengths)
         return encoded
 

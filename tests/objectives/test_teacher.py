@@ -55,6 +55,28 @@ def test_the_normaliser_is_copied_and_running_statistics_are_its_own() -> None:
     assert made.encoder.norm.running_mean.abs().max() > 0
 
 
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_frozen_norm_of_the_student_is_frozen_in_the_teacher(affine: bool) -> None:
+    made, encoder, audio = teacher(), Encoder(), randn(8, 5, 3, seed=4, dtype=torch.float32)
+    encoder.norm = nn.BatchNorm1d(6, affine=affine)
+    encoder.norm(randn(8, 6, seed=5, dtype=torch.float32))  # statistics of its own
+    made.start(encoder.requires_grad_(False))
+    encoder.eval()
+    for rows in (8, 1):
+        assert torch.equal(made.train().encode(audio[:rows], torch.ones(rows)), encoder(audio[:rows]))
+    assert made.encoder is not None
+    assert torch.equal(made.encoder.norm.running_mean, encoder.norm.running_mean)
+
+
+def test_a_norm_that_is_trained_moves_beside_a_frozen_layer() -> None:
+    made, encoder = teacher(), Encoder()
+    encoder.linear.requires_grad_(False)
+    made.start(encoder)
+    made.encode(randn(8, 5, 3, seed=4, dtype=torch.float32), torch.ones(8))
+    assert made.encoder is not None
+    assert made.encoder.norm.running_mean.abs().max() > 0
+
+
 def test_nothing_of_it_is_trained_and_the_student_stays_as_it_was() -> None:
     made, encoder = teacher(), Encoder()
     made.start(encoder)
