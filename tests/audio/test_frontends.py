@@ -147,6 +147,7 @@ def test_bf16_autocast_does_not_touch_it():
         {"floor_db": -80.0},
         {"channels": 2},
         {"window": 512},
+        {"silent_bands": True},
     ],
 )
 def test_fingerprint_changes_with_every_setting(other):
@@ -175,11 +176,31 @@ def test_fingerprint_is_of_values_not_of_spelling():
         ({"channels": 3}, "channels is 3; it is 1 or 2"),
         ({"sample_rate": 0}, "sample_rate is 0"),
         ({"bands": 400, "n_fft": 512}, "hold no bin"),
+        ({"f_max": 11_025.0}, "<= 8000; with silent_bands f_max may be above"),
+        ({"f_max": 11_025.0, "silent_bands": True, "f_min": 8000.0}, "f_min is 8000"),
+        ({"f_max": 11_025.0, "silent_bands": True, "bands": 400, "n_fft": 512}, "mel bands 2, 3, 6, .* hold no bin"),
     ],
 )
 def test_impossible_settings_are_refused(settings, words):
     with pytest.raises(InputError, match=words):
         LogMel(**settings)
+
+
+@pytest.mark.parametrize("bands", [16, 64, 200])
+def test_silent_bands_lie_above_half_the_sample_rate_and_the_others_where_they_would(bands):
+    """At twice the sample rate, and as many points again, the same bands hear the same of what is below."""
+    low, high = (
+        LogMel(sample_rate=rate, n_fft=points, hop=256, bands=bands, f_max=15_900.0, silent_bands=True)
+        for rate, points in ((16_000, 1024), (32_000, 2048))
+    )
+    filters = [torch.zeros(1025, bands), torch.zeros(1025, bands)]
+    for made, whole in zip((low, high), filters, strict=True):
+        for number, group in enumerate(made.groups):
+            whole[group.low : group.high, 16 * number : 16 * number + 16] = group.filters
+    torch.testing.assert_close(filters[0][:513], filters[1][:513], atol=1e-5, rtol=0)
+    silent = low(mono(4000))[..., filters[0].sum(0) == 0]
+    assert 0 < silent.shape[-1] < bands / 2
+    assert (silent == low.silence).all()
 
 
 def test_settings_and_names_build_the_same():

@@ -76,13 +76,53 @@ def test_zero_padding_keeps_the_bands_at_twice_the_power(name, window, hop, f_mi
     assert frontend.silence == pytest.approx(10 * math.log10(floor * ratio), abs=0.02)
 
 
+def slaney_filters(bins: int, f_max: float, bands: int, rate: int) -> np.ndarray:
+    """Triangles between points that are evenly spaced on Slaney's mel scale, ``(bins, bands)``, one by one."""
+
+    def mel(hz: float) -> float:
+        return hz / (200 / 3) if hz < 1000 else 15 + 27 * math.log(hz / 1000) / math.log(6.4)
+
+    def hz(mels: float) -> float:
+        return mels * 200 / 3 if mels < 15 else 1000 * math.exp((mels - 15) * math.log(6.4) / 27)
+
+    points = [hz(mel(f_max) * number / (bands + 1)) for number in range(bands + 2)]
+    filters = np.zeros((bins, bands))
+    for band in range(bands):
+        low, centre, high = points[band : band + 3]
+        for number in range(bins):
+            frequency = number * rate / 2 / (bins - 1)
+            if low < frequency < high:
+                rising = frequency <= centre
+                filters[number, band] = (
+                    (frequency - low) / (centre - low) if rising else (high - frequency) / (high - centre)
+                )
+    return filters
+
+
 def test_deezers_decibels_are_a_constant_lower():
     frontend, samples = build("deezer"), sound(16_000)
     squares = (torch.hann_window(1024) ** 2).sum().item()
-    theirs = 10 * np.log10(np.maximum(originals(samples, 1024, 512, 0.0, 8000.0, "slaney") / squares, 1e-10))
+    theirs = 10 * np.log10(np.maximum(originals(samples, 1024, 512, 0.0, 11_025.0, "slaney") / squares, 1e-10))
     found = frontend(torch.from_numpy(samples)[None]).numpy()
-    np.testing.assert_allclose(found - theirs, 10 * math.log10(384), atol=2e-3)
+    np.testing.assert_allclose((found - theirs)[:, :117], 10 * math.log10(384), atol=2e-3)
     assert frontend.silence == pytest.approx(10 * math.log10(1e-10 * 384), abs=0.2)
+    assert (theirs[:, 117:] == -100).all()  # 11 bands lie above 8000 Hz
+    assert (found[:, 117:] == np.float32(frontend.silence)).all()
+
+
+def test_deezers_filters_are_those_of_their_definition():
+    frontend = build("deezer")
+    plain = slaney_filters(513, 11_025.0, 128, 16_000)
+    assert np.flatnonzero(plain.sum(0) == 0).tolist() == list(range(117, 128))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of empty bands
+        torchaudios = melscale_fbanks(513, 0.0, 11_025.0, 128, 16_000, None, "slaney").numpy()
+    # of a float32 frequency of thousands of Hz in a band of tens of Hz
+    np.testing.assert_allclose(torchaudios, plain, atol=1e-4)
+    ours = np.concatenate([np.zeros((513, group.filters.shape[1])) for group in frontend.groups], axis=1)
+    for number, group in enumerate(frontend.groups):
+        ours[group.low : group.high, 16 * number : 16 * number + 16] = group.filters.numpy()
+    assert np.array_equal(ours.astype(np.float32), torchaudios)
 
 
 def test_schindlers_channels_keep_level_and_balance():

@@ -27,7 +27,7 @@ class _Bands(nn.Module):
 
     def __init__(self, filters: Tensor) -> None:
         super().__init__()
-        bins = torch.nonzero(filters.sum(1)).flatten().tolist()
+        bins = torch.nonzero(filters.sum(1)).flatten().tolist() or [0]  # bands that are all silent have none
         self.low, self.high = bins[0], bins[-1] + 1
         self.register_buffer("filters", filters[self.low : self.high].contiguous(), persistent=False)
 
@@ -45,16 +45,19 @@ class LogMel(Framed):
         hop: samples from one frame to the next.
         bands: number of mel bands.
         f_min: lowest frequency in Hz.
-        f_max: highest frequency in Hz; half the sample rate if None.
+        f_max: highest frequency in Hz; half the sample rate if None, and at most that without ``silent_bands``.
         mel_scale: formula of the mel scale.
         norm: "slaney" gives every filter the same area, None the same height.
         floor_db: what lies below, digital silence included, becomes this value; in dB of power.
         channels: 1 for the mean of a file's channels, 2 for left and right.
         window: samples of the Hann window, even, which zeros fill up to ``n_fft``; ``n_fft`` if None. Where bands are
             narrower than the bins of a short window, the zeros put a bin into each, between those of the window.
+        silent_bands: let bands lie above half the sample rate, where nothing ever sounds: some published networks were
+            trained on such.
 
     Raises:
-        InputError: a setting is impossible: ``f_max`` above half the sample rate, or a band without a bin.
+        InputError: a setting is impossible: ``f_max`` above half the sample rate, or a band without a bin, unless they
+            are asked for.
     """
 
     hann: Tensor
@@ -72,6 +75,7 @@ class LogMel(Framed):
         floor_db: float = -100.0,
         channels: Literal[1, 2] = 1,
         window: int | None = None,
+        silent_bands: bool = False,
     ) -> None:
         settings: dict[str, Any] = {
             "sample_rate": sample_rate,
@@ -85,19 +89,21 @@ class LogMel(Framed):
             "floor_db": float(floor_db),
             "channels": channels,
             "window": n_fft if window is None else window,
+            **({"silent_bands": True} if silent_bands else {}),  # so that all others keep their fingerprint
         }
         super().__init__(sample_rate, channels, settings, hop, settings["window"], bands, FRAMES)
-        self.n_fft, self.floor_db = n_fft, floor_db
+        self.n_fft, self.floor_db, self.silent_bands = n_fft, floor_db, silent_bands
         self._check(settings["f_min"], settings["f_max"])
         self.register_buffer("hann", torch.hann_window(self.span), persistent=False)
         self.groups = nn.ModuleList(_Bands(group) for group in torch.split(self._filters(), GROUP, dim=1))
         self.silence = float(decibels(torch.zeros(1), floor_db))
 
     def _check(self, f_min: float, f_max: float) -> None:
-        if not 0 <= f_min < f_max <= self.sample_rate / 2:
+        highest = self.sample_rate / 2
+        if not (0 <= f_min < f_max and f_min < highest and (f_max <= highest or self.silent_bands)):
             raise InputError(
                 f"f_min is {f_min:g} Hz and f_max {f_max:g} Hz; at a sample rate of {self.sample_rate} Hz they are"
-                f" 0 <= f_min < f_max <= {self.sample_rate / 2:g}"
+                f" 0 <= f_min < f_max <= {highest:g}; with silent_bands f_max may be above"
             )
         if self.n_fft < 2 or self.n_fft % 2:
             raise InputError(f"n_fft is {self.n_fft}; it is even, and at least 2")
@@ -115,10 +121,13 @@ class LogMel(Framed):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "At least one mel filterbank")  # the next lines refuse it
             filters: Tensor = melscale_fbanks(self.n_fft // 2 + 1, *scale)
-        if (empty := torch.nonzero(filters.sum(0) == 0).flatten()).numel():
-            numbers = listed(empty.tolist(), 5)
+        heard = torch.nonzero(filters.sum(0)).flatten().tolist()
+        highest = max(heard, default=self.bands) if self.silent_bands else self.bands
+        empty = sorted(set(range(highest)) - set(heard))
+        if empty:
             raise InputError(
-                f"mel bands {numbers} of {self.bands} hold no bin; take a larger n_fft than {self.n_fft}, or fewer"
+                f"mel bands {listed(empty, 5)} of {self.bands} hold no bin;"
+                f" take a larger n_fft than {self.n_fft}, or fewer"
             )
         return filters
 

@@ -28,9 +28,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "floor_db": -77.0,
     },
     # Meseguer-Brocal et al., "An Experimental Comparison of Multi-view Self-supervised Methods for Music Tagging"
-    # (ICASSP 2024). Its 128 bands reach up to 11,025 Hz, beyond half its sample rate, and 11 of them are always empty:
-    # here all lie below 8000 Hz. Its ``normalized`` power is divided by the sum of the squared window, 384: decibels
-    # are 25.8 higher here, and its floor of 1e-10 is at -74. Its other one, 100 dB below a clip's maximum, is not kept.
+    # (ICASSP 2024). Its 128 bands reach up to 11,025 Hz, beyond half its sample rate, so that the upper 11 are always
+    # silent: here too, since its published weights have learnt from bands that lie where these do. Its ``normalized``
+    # power is divided by the sum of the squared window, 384: decibels are 25.8 higher here, and its floor of 1e-10 is
+    # at -74. Its other one, 100 dB below a clip's maximum, is not kept.
     "deezer": {
         "name": "log_mel",
         "sample_rate": 16_000,
@@ -38,9 +39,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "hop": 512,
         "bands": 128,
         "f_min": 0.0,
-        "f_max": 8000.0,
+        "f_max": 11_025.0,
         "mel_scale": "slaney",
         "floor_db": -74.0,
+        "silent_bands": True,
     },
     # CLMR's branch for spectrograms, after Won et al., "Evaluation of CNN-based Automatic Music Tagging Models" (SMC
     # 2020): windows of 512 samples, every 256, and a floor of 1e-10. The lowest of 128 bands holds no bin of such a

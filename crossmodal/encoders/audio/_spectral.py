@@ -41,9 +41,13 @@ class Spectral(nn.Module, AudioEncoder):
 
     @torch.no_grad()
     def fit(self, frames: Tensor) -> None:
-        """Set the normaliser from training frames ``(frames, *shape)``: mean and deviation of each band."""
+        """Set the normaliser from training frames ``(frames, *shape)``: mean and deviation of each band.
+
+        A band that is always silent is given a deviation of 1 dB: what an augmentation moves there stays a number like
+        others.
+        """
         self.mean.copy_(frames.mean(0))
-        self.deviation.copy_(frames.std(0).clamp(min=1e-3))
+        self.deviation.copy_(frames.std(0).clamp(min=1.0))
 
     def images(self, features: Tensor, lengths: Tensor | None = None, at_least: int = 1) -> Tensor:
         """Features, normalised, to ``(batch, channels, bands, frames)``: what a convolution in two dimensions takes.
