@@ -32,8 +32,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("bert")
     letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys([*WORDS, *letters])]
-    (home / "vocab.txt").write_text("\n".join([*vocabulary, *(f"##{letter}" for letter in letters)]))
-    tokenizer = BertTokenizerFast(vocab_file=str(home / "vocab.txt"), model_max_length=64)
+    vocabulary += [f"##{letter}" for letter in letters]
+    tokenizer = BertTokenizerFast(vocab={piece: number for number, piece in enumerate(vocabulary)}, model_max_length=64)
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     BertModel(BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, **sizes)).save_pretrained(home / "bert")
     tokenizer.save_pretrained(home / "bert")
@@ -60,6 +60,13 @@ def test_frozen_vectors_are_those_of_the_checkpoint(frozen: SentenceTransformerE
     expected = SentenceTransformer(str(checkpoint), device="cpu").encode(TEXTS[:2], show_progress_bar=False)
     np.testing.assert_allclose(embedded(frozen, TEXTS[:2]).numpy(), expected, atol=1e-5)
     assert (frozen.dim, list(frozen.parameters()), frozen.state_dict()) == (32, [], {})
+
+
+@pytest.mark.parametrize("tune", [False, True])
+def test_different_words_have_different_vectors(checkpoint: Path, tune: bool) -> None:
+    words = [*WORDS, "cello"]  # the last is spelt
+    vectors = embedded(SentenceTransformerEncoder(str(checkpoint), tune=tune), words)
+    assert torch.pdist(vectors).min() > 0.1 * vectors.norm(dim=1).mean()
 
 
 def test_frozen_vectors_are_computed_once(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
