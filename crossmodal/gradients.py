@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from crossmodal import processes
 from crossmodal.norms import batch_norms
-from crossmodal.types import Batch, Embeddings, Objective
+from crossmodal.types import Batch, Embeddings, Objective, Tokens, moved
 
 Terms = dict[str, Tensor]
 Look = Callable[[Batch, Embeddings, Terms], None]
@@ -45,6 +45,8 @@ class Gradients:
         weights: what each objective's terms are multiplied by.
         augment: what is done to a part's views on the device, with a generator of its own.
         seed: of the augmentations.
+        stand_in: tokens of any text, for parts that have none, where the model is sharded: a process gathers weights
+            together with all others or waits for ever.
     """
 
     accelerator: Accelerator
@@ -53,6 +55,7 @@ class Gradients:
     weights: Mapping[str, float]
     augment: Callable[[Batch, torch.Generator], Batch]
     seed: int
+    stand_in: Tokens = field(default_factory=dict)
 
     def __call__(self, number: int, parts: Sequence[Batch], share: float = 1.0, look: Look | None = None) -> Terms:
         """Gradients of ``share`` times the loss of a batch; returns its weighted terms.
@@ -92,6 +95,9 @@ class Gradients:
     def _embed(self, part: Batch) -> Embeddings:
         with self.accelerator.autocast():
             wanted = any("sequence" in objective.needs for objective in self.objectives.values())
+            if self.stand_in and not part.tokens:
+                read: Embeddings = self.model(replace(part, tokens=moved(self.stand_in, part.audio.device)), wanted)
+                return replace(read, text=read.text[:0])
             found: Embeddings = self.model(part, wanted)
             return found
 

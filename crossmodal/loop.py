@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from crossmodal import optimizers, processes
+from crossmodal import optimizers, processes, sharding
 from crossmodal.augmentation import Augment
 from crossmodal.averaging import Average
 from crossmodal.checkpoints import read_state
@@ -55,7 +55,7 @@ class Trainer:
 
     Args:
         run: where states, models and metrics go.
-        model: trained in place.
+        model: trained in place; where it is sharded, a copy is trained, whose weights it has when it is validated.
         objectives: by name; ``forward`` gives named terms.
         weights: what each objective's terms are multiplied by.
         batches: item ``i`` is batch ``i``; a step takes ``accumulate`` of them.
@@ -63,7 +63,7 @@ class Trainer:
         precision: fp32 or bf16 (autocast; weights stay in fp32).
 
     Raises:
-        InputError: the batch cannot be shared evenly by the processes.
+        InputError: the batch cannot be shared evenly by the processes, or the model as it is asked for.
     """
 
     def __init__(
@@ -80,11 +80,17 @@ class Trainer:
         self.loggers: Sequence[Logger] = ()
         self.accelerator = processes.accelerator(precision)
         self.batches = replace(batches, share=self._share())
-        self.model, self.objectives = model.to(self.accelerator.device), objectives.to(self.accelerator.device)
+        sharded = sharding.plan() if self.accelerator.num_processes > 1 else None
+        self.kept, model = model, sharding.twin(model) if sharded else model
+        model, self.objectives = model.to(self.accelerator.device), objectives.to(self.accelerator.device)
         built = cast("dict[str, Any]", dict(objectives.items()))
         for objective in built.values():
             objective.start(model.audio_encoder)
         processes.as_in_main(value for value in objectives.state_dict().values() if isinstance(value, Tensor))
+        self.model = processes.synchronised(model, self.accelerator)
+        if sharded:
+            encoder = type(model.audio_encoder)
+            sharding.shard(self.model, [part for part in objectives.modules() if isinstance(part, encoder)], sharded)
         if self.plan.compile:
             cast("nn.Module", model.audio_encoder).compile()
         named = [*model.named_parameters(), *objectives.named_parameters()]
@@ -95,13 +101,14 @@ class Trainer:
         self.validate_every = max(1, round(self.plan.validate_every * len(batches.tracks) / per_step))
         optimizer = optimizers.build(run.config.optimizer, trained)
         self.schedule = optimizers.Schedule(run.config.optimizer, optimizer, self.steps)
-        wrapped, self.optimizer = self.accelerator.prepare(
-            processes.synchronised(self.model, self.accelerator), optimizer
-        )
+        self.optimizer = self.accelerator.prepare(optimizer)
+        wrapped = self.model if sharded else self.accelerator.prepare(self.model)
         seed = run.config.seed
-        self.gradients = Gradients(self.accelerator, wrapped, built, weights, augment, seed)
+        stand_in = model.text_encoder.tokenize(["music"]) if sharded and model.reads else {}
+        self.gradients = Gradients(self.accelerator, wrapped, built, weights, augment, seed, stand_in)
         self.average = Average(model, self.plan.ema) if self.plan.ema else None
-        self.monitor, self.alarm = Monitor(self.plan.monitor_every, model.audio_projection, built), Alarm()
+        projection = sharding.outside(model.audio_projection) if sharded else model.audio_projection
+        self.monitor, self.alarm = Monitor(self.plan.monitor_every, projection, built), Alarm()
         self.progress = Progress()
         if self.accelerator.process_index:  # else its tracks would be dropped out like those of the main process
             torch.manual_seed(seed + self.accelerator.process_index)
@@ -204,7 +211,8 @@ class Trainer:
 
     def _validate(self, validate: Validate) -> None:
         """Validate in the main process; a better score, or none to go by, makes this the model that is kept."""
-        with self.average.applied(self.model) if self.average else nullcontext():
+        averaged = self.average.applied(self.model) if self.average else nullcontext()
+        with averaged, sharding.gathered(self.model, self.kept):
             metrics = processes.from_main(lambda: self._judged(validate))
         score, progress = metrics.get(SCORE, math.inf), self.progress
         if SCORE in metrics:
@@ -217,7 +225,7 @@ class Trainer:
     def _judged(self, validate: Validate) -> dict[str, float]:
         metrics = validate()
         if self._better(metrics):
-            self.model.save(self.run.model)
+            self.kept.save(self.run.model)
         self._log(metrics)
         self._flush()
         return metrics
@@ -252,13 +260,13 @@ class Trainer:
 
     def save(self) -> None:
         """Write ``state/last.pt``: weights, teachers, optimiser, schedule, random generators and progress."""
-        random = processes.everywhere(random_state())
-        processes.in_main(lambda: self._write(random))
+        state = {name: sharding.whole(part.state_dict()) for name, part in self._stateful().items()}
+        state |= {"random": processes.everywhere(random_state()), "progress": asdict(self.progress)}
+        processes.in_main(lambda: self._write(state))
 
-    def _write(self, random: list[list[Tensor]]) -> None:
-        state = {name: part.state_dict() for name, part in self._stateful().items()}
+    def _write(self, state: dict[str, Any]) -> None:
         written = BytesIO()  # torch.save reports a full disk in its own way
-        torch.save(state | {"random": random, "progress": asdict(self.progress)}, written)
+        torch.save(state, written)
         with atomic(self.run.state / "last.pt") as temporary:
             temporary.write_bytes(written.getbuffer())
 
@@ -273,7 +281,7 @@ class Trainer:
             raise InputError(f"{path} is of {len(random)} processes; go on with as many, not with {own.num_processes}")
         try:
             for name, part in self._stateful().items():
-                part.load_state_dict(state[name])
+                part.load_state_dict(sharding.placed(state[name], part))
         except (KeyError, RuntimeError, ValueError) as error:
             raise InputError(f"{path} is of another model: {str(error).splitlines()[-1].strip()}") from error
         set_random_state(random[own.process_index])

@@ -66,7 +66,7 @@ class Monitor:
         objectives: by name.
     """
 
-    def __init__(self, every: int, projection: nn.Module, objectives: Mapping[str, nn.Module]) -> None:
+    def __init__(self, every: int, projection: Callable[[Tensor], Tensor], objectives: Mapping[str, nn.Module]) -> None:
         self.every, self.projection = every, projection
         self.heads: dict[str, Tensor] = {}
         for name, objective in objectives.items():
@@ -144,7 +144,9 @@ def _rows(values: Tensor) -> collapse.Floats:
     return rows
 
 
-def gradients(terms: Mapping[str, Tensor], embeddings: Embeddings, projection: nn.Module) -> dict[str, float]:
+def gradients(
+    terms: Mapping[str, Tensor], embeddings: Embeddings, projection: Callable[[Tensor], Tensor]
+) -> dict[str, float]:
     """How the terms pull at the features: who pulls hardest, and which objectives pull against each other.
 
     ``gradient/<term>`` is the norm of a term's gradient with respect to the features ``(views, batch, features)``, and

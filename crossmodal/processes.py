@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,27 +17,21 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
+from crossmodal import sharding
 from crossmodal.errors import InputError, SharedError
 
 T = TypeVar("T")
+M = TypeVar("M", bound=nn.Module)
 PATIENCE = timedelta(days=7)  # the others wait while the main process extracts features or validates
-
-SHARDED = {"ACCELERATE_USE_FSDP": "FSDP", "ACCELERATE_USE_DEEPSPEED": "DeepSpeed"}  # how accelerate's launcher asks
 
 
 def state() -> PartialState:
     """Where this process stands among the others: ``process_index``, ``num_processes``, ``is_main_process``.
 
     Raises:
-        SharedError: accelerate's configuration asks for FSDP or DeepSpeed. On CPUs it would train without them and not
-            say so; on GPUs neither knows of a gradient that is sent through the model after the loss's own.
+        SharedError: accelerate's configuration asks for what is not supported, see `crossmodal.sharding.plan`.
     """
-    for variable, name in SHARDED.items():
-        if os.environ.get(variable, "").lower() == "true":
-            raise SharedError(
-                f"accelerate's configuration asks for {name}, which is not supported: every process holds the whole"
-                " model. Launch with --multi_gpu or torchrun; train.micro_batch saves memory"
-            )
+    sharding.plan()
     return _joined()
 
 
@@ -175,14 +168,15 @@ def accelerator(precision: str) -> Accelerator:
     # a part without texts leaves the text encoder without a gradient, which DDP must be told to expect
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     mixed = "bf16" if precision == "bf16" else "no"
+    state()  # the environment as we leave it to accelerate
     AcceleratorState._reset_state()  # else the precision of an earlier training in this process would have to be ours
     return Accelerator(mixed_precision=mixed, cpu=not torch.cuda.is_available(), kwargs_handlers=[unused])
 
 
-def synchronised(model: nn.Module, own: Accelerator) -> nn.Module:
+def synchronised(model: M, own: Accelerator) -> M:
     """The model with batch norms over all processes where these are on GPUs; torch has none for the CPU."""
     if own.num_processes > 1 and own.device.type == "cuda":
-        return cast("nn.Module", nn.SyncBatchNorm.convert_sync_batchnorm(model))  # type: ignore[no-untyped-call]
+        return cast("M", nn.SyncBatchNorm.convert_sync_batchnorm(model))  # type: ignore[no-untyped-call]
     return model
 
 
