@@ -47,12 +47,11 @@ Shape = Literal["hinge", "logistic", "exponential"]
 
 
 def distances(vectors: Tensor) -> Tensor:
-    """Euclidean distances ``(n, n)`` of ``vectors (n, dim)`` brought to length one; where 0, so is the gradient.
+    """Euclidean distances ``(n, n)`` of ``vectors (n, dim)`` of length one; where 0, so is the gradient.
 
     Lengths of one bound a distance by 2 and an exponential by e^2 a negative: nothing overflows.
     """
-    unit = F.normalize(vectors, dim=-1)
-    square = 2 - 2 * unit @ unit.T
+    square = 2 - 2 * vectors @ vectors.T
     apart = square > 0
     return torch.where(apart, square, 1).sqrt() * apart
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from networks import build, features
+from networks import build, features, published
 
 from crossmodal import registry
 from crossmodal.errors import InputError
@@ -60,6 +60,35 @@ def test_a_clip_is_the_same_alone_and_among_others(name: str, norm: str) -> None
     together = made(sound, lengths)
     for row in range(5):
         torch.testing.assert_close(made(sound[row : row + 1], lengths[row : row + 1]), together[row : row + 1])
+
+
+@forms
+def test_a_vector_in_evaluation_depends_on_the_sound_alone(name: str, norm: str) -> None:
+    """Not on what came before, on a generator, or on how many clips there are, dropout and norms as they are built."""
+    torch.manual_seed(0)
+    made = published(name, **SMALL[name], **({} if name == "kim2019" else {"norm": norm})).double().eval()
+    sound, lengths = features(made, FRAMES, batch=3), torch.tensor([FRAMES, 7, 140])
+    before, state = {key: value.clone() for key, value in made.state_dict().items()}, torch.get_rng_state()
+    first, steps = made(sound, lengths), made.sequence(sound)
+    made(features(made, FRAMES, batch=7, seed=9))
+    assert torch.equal(made(sound, lengths), first)
+    torch.testing.assert_close(made.sequence(sound[1:2]), steps[1:2])
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, before[key]) for key, value in made.state_dict().items())
+
+
+@pytest.mark.parametrize("name", list(SMALL))
+def test_the_order_of_numbers_in_memory_does_not_matter(name: str) -> None:
+    made, sound = small(name), features(small(name), FRAMES)
+    lengths = torch.tensor([FRAMES, 131])
+    expected, steps = made(sound, lengths), made.sequence(sound)
+    for other in (sound.transpose(0, 1).contiguous().transpose(0, 1), sound.transpose(1, -1).contiguous().mT):
+        if other.shape == sound.shape:
+            torch.testing.assert_close(made(other, lengths), expected)
+            torch.testing.assert_close(made.sequence(other), steps)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        torch.testing.assert_close(made.to(memory_format=layout)(sound, lengths), expected)
+        torch.testing.assert_close(made.sequence(sound), steps)
 
 
 @forms

@@ -92,7 +92,7 @@ def test_equals_loops_in_value_and_gradient(how: tuple[str, str, str]) -> None:
     for seed, tracks in ((0, 9), (1, 5), (2, 2)):
         audio = random(seed, tracks, 3).requires_grad_()
         positives, negatives = pairs(seed, tracks)
-        found = triplet_loss(distances(audio), positives, negatives, *how, 0.3)
+        found = triplet_loss(distances(F.normalize(audio, dim=-1)), positives, negatives, *how, 0.3)
         expected = by_loops(audio, positives, negatives, how, 0.3)
         assert found.item() == pytest.approx(expected.item(), abs=1e-12)
         gradients = [torch.autograd.grad(loss, audio)[0] for loss in (found, expected)]
@@ -117,9 +117,12 @@ def test_closed_forms() -> None:
     for shape, (collapsed, perfect) in expected.items():
         perfect = math.exp(-2) if perfect is None else perfect
         for mining in ("hard", "semi_hard"):
-            found = [triplet_loss(distances(x), near, far, mining, "max", shape, 1.0).item() for x in (point, apart)]
+            found = [
+                triplet_loss(distances(F.normalize(x, dim=-1)), near, far, mining, "max", shape, 1.0).item()
+                for x in (point, apart)
+            ]
             assert found == pytest.approx([collapsed, perfect], abs=1e-6)
-    soft = triplet_loss(distances(apart), near, far, "soft", "max", "exponential", 1.0)
+    soft = triplet_loss(distances(F.normalize(apart, dim=-1)), near, far, "soft", "max", "exponential", 1.0)
     assert soft.item() == pytest.approx(2 * math.exp(-2))  # the sum over both negatives
 
 
@@ -140,7 +143,7 @@ def test_finite_where_distances_are_zero_and_vectors_are_huge(how: tuple[str, st
     far = torch.tensor([[0, 0, 1], [0, 0, 1], [1, 1, 0]]).bool()
     for value in (torch.ones(3, 4), torch.zeros(3, 4), random(4, 3, 4, dtype=torch.float32) * 1e12):
         audio = value.clone().requires_grad_()
-        loss = triplet_loss(distances(audio), near, far, *how, 1.0)
+        loss = triplet_loss(distances(F.normalize(audio, dim=-1)), near, far, *how, 1.0)
         loss.backward()
         assert torch.isfinite(loss)
         assert torch.isfinite(audio.grad).all()
