@@ -126,6 +126,20 @@ def test_gradients_reach_every_weight(name: str, norm: str) -> None:
         assert parameter.ndim == 1 or parameter.grad.abs().max() > 0, key
 
 
+@forms
+@pytest.mark.parametrize("frames", [1, FRAMES])
+def test_a_single_clip_is_trained_on_or_refused_in_plain_words(name: str, norm: str, frames: int) -> None:
+    made = small(name, norm).train()
+    single = made.sequence(features(made, frames, batch=2)).shape[1] == 1  # a step, of which sample_cnn has the norm
+    if norm == "batch" and (
+        name in ("mel_cnn", "musicnn") or "short_chunk" in name or (name == "sample_cnn" and single)
+    ):
+        with pytest.raises(InputError, match=r"single clip.*micro_batch.*, or set audio_encoder\.norm to group"):
+            made(features(made, frames, batch=1))
+    else:
+        assert made(features(made, frames, batch=1)).isfinite().all()
+
+
 @pytest.mark.parametrize("name", list(SMALL))
 def test_silence_has_finite_vectors_and_gradients(name: str) -> None:
     made = small(name).train()

@@ -9,7 +9,26 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from crossmodal.errors import InputError
+
 Norm = Literal["batch", "group"]
+
+
+class RowNorm(nn.BatchNorm1d):
+    """Batch norm over the clips of a batch, which says what to do where there is but one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, channels)`` or ``(batch, channels, time)`` to the same shape.
+
+        Raises:
+            InputError: in training, each channel has a single value, and so no statistics.
+        """
+        if self.training and x.numel() == self.num_features:
+            raise InputError(
+                "batch norm cannot be trained on a single clip, and a batch, or a part of it, has no more: raise"
+                " train.batch_size, take a train.micro_batch that leaves no single one, or set audio_encoder.norm to group"
+            )
+        return super().forward(x)
 
 
 def norm_layer(kind: Norm, channels: int, dims: Literal[1, 2]) -> nn.Module:
@@ -20,7 +39,7 @@ def norm_layer(kind: Norm, channels: int, dims: Literal[1, 2]) -> nn.Module:
     """
     if kind == "group":
         return nn.GroupNorm(math.gcd(channels, max(1, channels // 16)), channels)
-    return nn.BatchNorm1d(channels) if dims == 1 else nn.BatchNorm2d(channels)
+    return RowNorm(channels) if dims == 1 else nn.BatchNorm2d(channels)
 
 
 def input_norm(kind: Norm, channels: int) -> nn.Module:
