@@ -179,7 +179,7 @@ class Trainer:
     def _move(self) -> dict[str, float]:
         """Move the weights, and what follows them."""
         processes.average(p.grad for p in self.objectives.parameters() if p.grad is not None)
-        norm = self.accelerator.clip_grad_norm_(self.parameters, self.plan.clip_norm)
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.plan.clip_norm or math.inf)
         check_finite("norm of the gradient", norm, self.progress.step + 1)
         rate = self.schedule.lr
         self.optimizer.step()

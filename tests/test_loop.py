@@ -99,6 +99,13 @@ def test_gradients_are_clipped(trainer: Callable[..., Trainer]) -> None:
     assert torch.cat([p.grad.flatten() for p in made.parameters]).norm() <= 0.01 + 1e-6
 
 
+def test_a_norm_of_zero_clips_nothing(trainer: Callable[..., Trainer]) -> None:
+    free, far = (trainer(f"train.clip_norm={norm}", *STILL) for norm in ("0", "1e9"))
+    rows = [made.step(made.batches[step] for step in range(1)) for made in (free, far)]
+    assert rows[0]["grad_norm"] == rows[1]["grad_norm"] > 0
+    assert all(torch.equal(a.grad, b.grad) for a, b in zip(free.parameters, far.parameters, strict=True))
+
+
 def test_terms_are_weighed_and_summed(trainer: Callable[..., Trainer]) -> None:
     plain = trainer(*STILL).step(iter([trainer(*STILL).batches[0]]))
     weighed = trainer("objectives={clip: {weight: 3.0}}", *STILL)
