@@ -5,6 +5,9 @@ earlier ones and the file itself over them all. Sections (`Features`, `Text`, `T
 everything else, the blocks of plug-ins too, is stated whole, so that no setting of one encoder is left to another.
 An override ``train.epochs=3`` sets one value, ``~train.patience`` removes one. ``${oc.env:HOME}`` and other
 interpolations are OmegaConf's.
+
+``budgets: {small: {train: {epochs: 1}}}`` holds by name what a budget changes. One is chosen by ``budget=small``, or by
+``budget: small`` in the file, and lies between the file and the overrides; what is resolved has neither key.
 """
 
 from __future__ import annotations
@@ -12,9 +15,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -23,11 +26,10 @@ from yaml import YAMLError
 from crossmodal import registry, settings
 from crossmodal.errors import InputError, listed
 from crossmodal.files import write_text
-from crossmodal.settings import Amount, Count, Range, Setting, Share, Whole, describe, fits
+from crossmodal.settings import Amount, Count, Positive, Range, Setting, Share, Whole, describe, fits
 
 Block = dict[str, Any]
-T = TypeVar("T")
-Positive = Annotated[float, Range(1e-6)]
+Seed = Annotated[int, Range(0, 10**9)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +91,8 @@ class Train:
 
     epochs: Whole  # passes over the training part; 0: the untrained network is judged
     batch_size: Count  # tracks that are compared with each other, on all processes together
-    micro_batch: Count | None = None  # tracks that a process embeds at a time, for batches that memory does not hold
-    clip_norm: Positive = 1.0  # highest norm of the gradient
+    micro_batch: Count | None = None  # most tracks that a process embeds at a time, for want of memory; null: all
+    clip_norm: Amount = 1.0  # highest norm of the gradient; 0: it is logged, and stays as it is
     accumulate: Count = 1  # batches of an optimiser's step
     ema: Share = 0.0  # decay of the average of the weights that is validated and kept; 0: the weights themselves
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: by what the device can do
@@ -129,9 +131,9 @@ class Config:
     name: str  # of the experiment and of its folder of runs
     data: Block  # {name: a data set, its settings}
     split: str  # name of a split of the manifest
-    seed: Whole = 0  # of everything that is drawn
+    seed: Seed = 0  # of everything that is drawn
     dim: Count = 128  # of the joint space
-    window_s: Amount = 4.0  # seconds of a training crop and of a segment
+    window_s: Positive = 4.0  # seconds of a training crop and of a segment
     audio_encoder: Block = field(default_factory=lambda: {"name": "mel_cnn"})  # {name: ..., its settings}
     text_encoder: Block = field(default_factory=lambda: {"name": "mini_transformer"})  # {name: ..., its settings}
     objectives: dict[str, Block] = field(default_factory=lambda: {"clip": {}})  # name -> settings and its weight
@@ -144,8 +146,6 @@ class Config:
     train: Train
     tasks: dict[str, Block] = field(default_factory=lambda: {"retrieval": {}})  # name -> settings; run at the end
     queries: list[str] = field(default_factory=list)  # asked and answered on the screen at the end
-    budget: str = "full"  # or the name of one of budgets
-    budgets: dict[str, Block] = field(default_factory=dict)  # name -> what it changes, say to try it in minutes
     run: Run = field(default_factory=Run)
 
 
@@ -160,28 +160,33 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         overrides: ``key=value`` with dotted keys and YAML values, or ``~key``; what a budget changes comes before.
 
     Raises:
-        InputError: file or defaults not there or not YAML; an override without its key; unknown keys; wrong types.
+        InputError: file or defaults not there or not YAML; an override without its key; unknown keys; wrong types; a
+            budget that the file does not have.
     """
-    values = _merged(_composed(Path(path), ()), budget(path, overrides))
-    apply(values, overrides)
+    values, changes, others = _budgeted(Path(path), overrides)
+    values = _merged(values, changes)
+    apply(values, others)
     try:
         resolved = OmegaConf.to_container(OmegaConf.create(values), resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise InputError(f"{path}: {str(error).splitlines()[0]}") from error
-    return _section(Config, resolved, str(path))
+    return settings.built(Config, resolved, str(path))
 
 
 def budget(path: str | Path, overrides: Sequence[str]) -> Block:
-    """What ``budget=NAME`` among ``overrides`` changes in an experiment; an `InputError` if it has no such budget."""
-    asked: Block = {}
-    apply(asked, [override for override in overrides if override.startswith("budget=")])
-    name = asked.get("budget", "full")
-    if name == "full":
-        return {}
-    known: dict[str, Block] = _composed(Path(path), ()).get("budgets", {})
-    if name not in known:
-        raise InputError(f"{path} has no budget {name!r}; it has {listed(['full', *known])}")
-    return known[name]
+    """What the budget changes that ``budget=NAME`` among ``overrides``, or else the file, chooses; errors as `load`."""
+    return _budgeted(Path(path), overrides)[1]
+
+
+def _budgeted(path: Path, overrides: Sequence[str]) -> tuple[Block, Block, list[str]]:
+    """An experiment without its budgets, what the chosen one changes, and the overrides that do not choose it."""
+    values = _composed(path, ())
+    choosing = [each for each in overrides if each.removeprefix("~").partition("=")[0] == "budget"]
+    apply(values, choosing)
+    name, known = values.pop("budget", "full"), {"full": {}, **values.pop("budgets", {})}
+    if not isinstance(name, str) or name not in known:
+        raise InputError(f"{path} has no budget {name!r}; it has {listed(known)}")
+    return values, known[name], [each for each in overrides if each not in choosing]
 
 
 def save(config: Config, path: str | Path) -> None:
@@ -208,13 +213,13 @@ def check_plugins(config: Config) -> None:
         weight, own = weighed(block)
         if not fits(weight, Amount):
             raise InputError(f"objectives.{name}: weight is {weight!r}, but must be {describe(Amount)}")
-        registry.check("objectives", own | {"name": name}, "objectives")
-        if block.get("encoder"):  # of documents, which some objectives learn from
+        registry.check_settings(registry.find("objectives", name), own, f"objectives.{name}")
+        if block.get("encoder") is not None:  # of documents, which some objectives learn from
             registry.check("encoders.text", block["encoder"], f"objectives.{name}.encoder")
     if config.train.epochs and not any(weighed(block)[0] for block in config.objectives.values()):
         raise InputError("objectives: there is none with a weight above 0, and so nothing to learn from")
     for name, block in config.tasks.items():
-        registry.check("tasks", block | {"name": name}, "tasks")
+        registry.check_settings(registry.find("tasks", name), block, f"tasks.{name}")
 
 
 def weighed(block: Block) -> tuple[float, Block]:
@@ -247,6 +252,7 @@ def _read(path: Path) -> Block:
         raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} must hold keys and values, not a {type(content).__name__}")
+    settings.check(str(path), {"budgets": content.get("budgets", {})}, {"budgets": Setting(dict[str, Block], False)})
     return content
 
 
@@ -291,18 +297,3 @@ def _value(text: str, override: str) -> Any:
         return OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)["value"]
     except (YAMLError, OmegaConfBaseException) as error:
         raise InputError(f"{override!r}: the value is not YAML: {' '.join(str(error).split())}") from error
-
-
-def _section(cls: type[T], values: Block, where: str) -> T:
-    """Build a dataclass from a block, and the dataclasses within it."""
-    wanted = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
-    hints = get_type_hints(cls, include_extras=True)
-    required = {key for key, f in wanted.items() if f.default is MISSING and f.default_factory is MISSING}
-    types = {key: dict if is_dataclass(hint) else hint for key, hint in hints.items()}
-    settings.check(where, values, {key: Setting(types[key], key in required) for key in wanted})
-    return cls(**{key: _converted(hints[key], key, value) for key, value in values.items()})
-
-
-def _converted(hint: Any, key: str, value: Any) -> Any:
-    is_section = isinstance(hint, type) and is_dataclass(hint)
-    return _section(hint, value, key) if is_section else settings.converted(value, hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class InputError(ValueError):
@@ -26,3 +27,9 @@ def listed(names: Iterable[object], limit: int = 12) -> str:
     items = [str(name) for name in names]
     more = f" and {len(items) - limit} more" if len(items) > limit else ""
     return ", ".join(items[:limit]) + more
+
+
+def nearest(name: object, names: Iterable[str]) -> str:
+    """The end of a message on an unknown name: which of ``names`` may be meant; nothing if none is near."""
+    found = get_close_matches(str(name), list(names), 1)
+    return f"; did you mean {found[0]}?" if found else ""

@@ -160,5 +160,5 @@ def task_settings(names: list[str]) -> dict[str, dict[str, Any]]:
     tasks: dict[str, dict[str, Any]] = {name: {} for name in names if "=" not in name}
     configs.apply(tasks, [name for name in names if "=" in name])
     for task, block in tasks.items():
-        registry.check("tasks", {"name": task, **block})
+        registry.check_settings(registry.find("tasks", task), block, f"tasks.{task}")
     return tasks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import Any
@@ -93,7 +94,7 @@ def build(plan: config.Optimizer, named: Iterable[tuple[str, nn.Parameter]]) -> 
     Raises:
         InputError: a group with an unknown key or a value of the wrong type, or that takes no weight.
     """
-    groups = _groups(plan, {name: weight for name, weight in named if weight.requires_grad})
+    groups = _groups(plan, _trained(named))
     if plan.name == "lars":
         return LARS(groups, plan.lr, plan.momentum)
     if plan.name == "sgd":
@@ -101,19 +102,51 @@ def build(plan: config.Optimizer, named: Iterable[tuple[str, nn.Parameter]]) -> 
     return (torch.optim.AdamW if plan.name == "adamw" else torch.optim.Adam)(groups, plan.lr)
 
 
+def check(plan: config.Optimizer, named: Iterable[tuple[str, nn.Parameter]], others: Iterable[str]) -> None:
+    """Refuse groups that `build` would refuse, before all weights are there.
+
+    Args:
+        plan: of the experiment.
+        named: the weights that are there, by name.
+        others: what the names of the rest begin with, and a dot; a pattern that may match one of those is let pass.
+    """
+    left = _trained(named)
+    known = [*(f"{name}.*" for name in others), *left]
+    for block in plan.groups:
+        taken, pattern = _taken(block, left), block["match"]
+        if not taken and not any(_may_match(pattern, f"{name}.") for name in others):
+            raise _nothing_left(pattern, known)
+
+
+def _may_match(pattern: str, start: str) -> bool:
+    """Whether a pattern may match a name that begins with ``start``; by what stands before its first wildcard."""
+    plain = re.split(r"[*?[]", pattern)[0]
+    return plain.startswith(start) or (plain != pattern and start.startswith(plain))
+
+
 def _groups(plan: config.Optimizer, left: Named) -> list[dict[str, Any]]:
     """Groups of the optimiser: for each pattern, and for what is left, matrices and the others."""
     names, groups = list(left), []
     for block in plan.groups:
-        settings.check("optimizer.groups", block, _GROUP)
-        taken = {name: left.pop(name) for name in list(left) if fnmatchcase(name, block["match"])}
+        taken = _taken(block, left)
         if not taken:
-            raise InputError(
-                f"optimizer.groups: no trained weight is left for match {block['match']!r}; weights are {listed(names)}"
-            )
-        decay = block.get("weight_decay")
-        groups += _halves(plan, taken, block.get("lr", 1.0), decay)
+            raise _nothing_left(block["match"], names)
+        groups += _halves(plan, taken, block.get("lr", 1.0), block.get("weight_decay"))
     return groups + _halves(plan, left)
+
+
+def _trained(named: Iterable[tuple[str, nn.Parameter]]) -> Named:
+    return {name: weight for name, weight in named if weight.requires_grad}
+
+
+def _taken(block: dict[str, Any], left: Named) -> Named:
+    """The weights that a group takes out of those that are ``left``."""
+    settings.check("optimizer.groups", block, _GROUP)
+    return {name: left.pop(name) for name in list(left) if fnmatchcase(name, block["match"])}
+
+
+def _nothing_left(pattern: str, names: Iterable[str]) -> InputError:
+    return InputError(f"optimizer.groups: no trained weight is left for match {pattern!r}; weights are {listed(names)}")
 
 
 def _halves(

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from crossmodal import settings as plain
-from crossmodal.errors import InputError, listed
+from crossmodal.errors import InputError, listed, nearest
 
 FAMILIES = {
     "datasets": "Source",
@@ -51,7 +51,8 @@ def find(family: str, name: str, trust: Collection[str] | None = None) -> type[A
     if ":" in name:
         return _outside(family, name, trust)
     if name not in names(family):
-        raise InputError(f"{family} has no {name!r}; it has {listed(names(family), limit=50)}")
+        known = names(family)
+        raise InputError(f"{family} has no {name!r}; it has {listed(known, limit=50)}{nearest(name, known)}")
     module = _imported(f"crossmodal.{family}.{name}", family)
     classes: list[type[Any]] = [c for c in vars(module).values() if _is_of(c, family) and _defined_in(c, module)]
     if len(classes) != 1:
@@ -87,8 +88,10 @@ def check(family: str, block: Mapping[str, Any], where: str | None = None) -> No
     where = where or family
     if not isinstance(block.get("name"), str):
         raise InputError(f"{where} lacks the name of a plug-in; there are {listed(names(family), limit=50)}")
+    name, known = block["name"], listed(names(family), limit=50)
     given = {key: value for key, value in block.items() if key != "name"}
-    check_settings(find(family, block["name"]), given, f"{where} ({block['name']})")
+    wanted = settings(find(family, name))
+    plain.check(f"{where} ({name})", given, wanted, f"; {where}.name, here {name}, is one of {known}")
 
 
 def check_settings(cls: type[Any], given: Mapping[str, Any], where: str) -> None:

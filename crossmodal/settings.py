@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from crossmodal.errors import InputError, listed
+from crossmodal.errors import InputError, listed, nearest
 
+T = TypeVar("T")
 _NAMES = {None: "null", NoneType: "null", Any: "anything", Path: "path", dict: "mapping"}
 _SCALARS = (bool, int, float, str, Path, list, tuple, dict)
 _UNIONS = (Union, UnionType)
@@ -25,14 +26,14 @@ _ACCEPTED: dict[Any, Any] = {float: (int, float), tuple: (list, tuple), Path: (s
 
 @dataclass(frozen=True)
 class Range:
-    """Bounds of a number, both included; NaN is never within."""
+    """Bounds of a number, both included; NaN and infinity are never within."""
 
     low: float
     high: float = math.inf
 
     def holds(self, value: float) -> bool:
         """Whether ``value`` is within."""
-        return self.low <= value <= self.high
+        return self.low <= value <= self.high and value != math.inf
 
     def __str__(self) -> str:
         return f"at least {self.low:g}" if self.high == math.inf else f"between {self.low:g} and {self.high:g}"
@@ -42,6 +43,7 @@ Count = Annotated[int, Range(1)]
 Whole = Annotated[int, Range(0)]
 Share = Annotated[float, Range(0, 1)]
 Amount = Annotated[float, Range(0)]
+Positive = Annotated[float, Range(1e-6)]
 
 
 class Setting(NamedTuple):
@@ -94,6 +96,8 @@ def _fits_scalar(value: Any, annotation: Any) -> bool:
         return value is None
     if annotation is Any or isinstance(value, bool):
         return annotation in (Any, bool)
+    if isinstance(value, float) and math.isnan(value):
+        return False
     return isinstance(value, _ACCEPTED.get(annotation, annotation))
 
 
@@ -125,22 +129,53 @@ def describe(annotation: Any) -> str:
     return _NAMES.get(annotation) or str(annotation.__name__)
 
 
-def check(where: str, values: Mapping[str, Any], settings: Mapping[str, Setting]) -> None:
+def check(where: str, values: Mapping[str, Any], settings: Mapping[str, Setting], more: str = "") -> None:
     """Raise `InputError` for the first unknown key, wrong value, or missing key of a block.
 
     Args:
         where: what the block is called in the message.
         values: the block.
         settings: what it may hold.
+        more: what is said beside the valid keys where one is unknown.
     """
     valid = listed((f"{key} ({describe(s.annotation)})" for key, s in settings.items()), limit=50) or "none"
     for key, value in values.items():
         if key not in settings:
-            raise InputError(f"{where} has no setting {key!r}; valid: {valid}")
-        wanted = settings[key].annotation
-        if not fits(value, wanted):
-            given = f"{reprlib.repr(value)} ({_NAMES.get(type(value), type(value).__name__)})"
-            raise InputError(f"{where}: {key} is {given}, but must be {describe(wanted)}")
+            raise InputError(f"{where} has no setting {key!r}; valid: {valid}{more}{nearest(key, settings)}")
+        if not fits(value, settings[key].annotation):
+            raise InputError(f"{where}: {_misfit(key, value, settings[key].annotation)}")
     for key, setting in settings.items():
         if setting.required and key not in values:
             raise InputError(f"{where} lacks {key} ({describe(setting.annotation)}); valid: {valid}")
+
+
+def _misfit(name: str, value: Any, annotation: Any) -> str:
+    """What is wrong with a value that does not fit; of a list or mapping, with the first item that does not."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is dict and isinstance(value, dict):
+        for key, item in value.items():
+            if not fits(key, args[0]):
+                return _misfit(f"a key of {name}", key, args[0])
+            if not fits(item, args[1]):
+                return _misfit(f"{name}.{key}", item, args[1])
+    if origin is list and isinstance(value, list | tuple):
+        number, item = next((number, item) for number, item in enumerate(value) if not fits(item, args[0]))
+        return _misfit(f"{name}[{number}]", item, args[0])
+    finite = not isinstance(value, float) or math.isfinite(value)
+    kind = _NAMES.get(type(value), type(value).__name__) if finite else "no finite number"
+    return f"{name} is {reprlib.repr(value)} ({kind}), but must be {describe(annotation)}"
+
+
+def built(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Build a dataclass, and the dataclasses within it, from a block; an `InputError` names ``where``."""
+    wanted = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    hints = get_type_hints(cls, include_extras=True)
+    required = {key for key, f in wanted.items() if f.default is MISSING and f.default_factory is MISSING}
+    types = {key: dict if is_dataclass(hint) else hint for key, hint in hints.items()}
+    check(where, values, {key: Setting(types[key], key in required) for key in wanted})
+    return cls(**{key: _part(hints[key], key, value) for key, value in values.items()})
+
+
+def _part(hint: Any, key: str, value: Any) -> Any:
+    is_section = isinstance(hint, type) and is_dataclass(hint)
+    return built(hint, value, key) if is_section else converted(value, hint)

@@ -14,14 +14,15 @@ from torch import nn
 
 from crossmodal import processes, registry, weights
 from crossmodal.augmentation import Augment, check_pitch
-from crossmodal.config import Config, check_plugins, weighed
+from crossmodal.checks import check, check_model
+from crossmodal.config import Config, weighed
 from crossmodal.data.corpus import Corpus
 from crossmodal.data.loader import Batches
 from crossmodal.embedding import Embedded
 from crossmodal.errors import InputError, listed
 from crossmodal.evaluation import best_model, finish
 from crossmodal.files import atomic, recover
-from crossmodal.loggers import check_installed, open_loggers
+from crossmodal.loggers import open_loggers
 from crossmodal.loop import Trainer
 from crossmodal.model import DualEncoder
 from crossmodal.precision import training_precision
@@ -56,12 +57,6 @@ def train(config: Config, say: Say = print) -> Path:
         if processes.state().is_main_process:
             finish(run, embedded, say)
     return run.folder
-
-
-def check(config: Config) -> None:
-    """Refuse what can be known to fail before any data is read."""
-    check_plugins(config)
-    check_installed(config)
 
 
 @contextmanager
@@ -101,14 +96,15 @@ def prepared(run: Run, say: Say) -> tuple[Embedded, Batches, nn.ModuleDict, dict
     set_threads(run)
     torch.manual_seed(config.seed)
     model = DualEncoder(config.audio_encoder, config.text_encoder, config.dim, config.window_s)
-    check_words(config, model)
-    check_views(config, model)
-    check_objectives(config, model)
+    freeze(model, config, say)
+    check_model(config, model, (run.state / "last.pt").is_file())
     manifest = read_manifest(config, say)
     if processes.state().is_main_process:
         manifest.save(run.folder / "manifest")
-    store = open_store(config, manifest, model.audio_encoder.frontend, say)
     part = labelled(manifest.part(config.split, "train"), config.labelled)
+    if config.train.batch_size > len(part):
+        raise InputError(f"train.batch_size is {config.train.batch_size}, but there are {len(part)} training tracks")
+    store = open_store(config, manifest, model.audio_encoder.frontend, say)
     batches = make_batches(config, model, part, store)
     begin(run, model, batches, say)
     objectives, factors = build_objectives(config, model, batches, Corpus(part, batches.tracks))
@@ -116,43 +112,17 @@ def prepared(run: Run, say: Say) -> tuple[Embedded, Batches, nn.ModuleDict, dict
     return data, ordered(batches, objectives), objectives, factors
 
 
-def check_words(config: Config, model: DualEncoder) -> None:
-    """Refuse what asks in words of a model of audio alone."""
-    if not model.reads:
-        asked = [f"tasks.{name}" for name in config.tasks if name == "retrieval"] + ["queries"] * bool(config.queries)
-        if asked:
-            raise InputError(f"{listed(asked)}: words are asked, but text_encoder is none; leave it out, or name one")
-
-
-def check_views(config: Config, model: DualEncoder) -> None:
-    """Refuse augmentations that do not exist, are set wrongly, or find nothing to work on."""
-    frontend = model.audio_encoder.frontend
-    waveforms = config.features.source == "audio" or frontend.frame_rate == frontend.sample_rate
-    if Augment(config.views, frontend).needs_waveforms and not waveforms:
-        raise InputError("views.waveform needs waveforms: set features.source=audio, or name the front end raw")
-
-
-def check_objectives(config: Config, model: DualEncoder) -> None:
-    """Refuse objectives that lack what they compare, and heads that are set wrongly.
-
-    Those that learn from tags or documents are built when these are read; the others on a device that holds nothing.
-    """
-    space = Space(model.dim, (), model.audio_encoder.dim)
-    for name, block in config.objectives.items():
-        objective = registry.find("objectives", name)
-        if "views" in objective.needs and config.views.count < 2:
-            raise InputError(f"objective {name} compares views of a track: set views.count to 2 or more")
-        if "text" in objective.needs and not model.reads:
-            raise InputError(f"objective {name} needs texts, but text_encoder is none: name one that reads")
-        asked = inspect.signature(objective).parameters
-        if "corpus" not in asked and "tags" not in objective.needs:
-            given: dict[str, Any] = {"space": space} if "space" in asked else {}
-            with torch.device("meta"):
-                registry.build("objectives", name, **weighed(block)[1], **given)
+def freeze(model: DualEncoder, config: Config, say: Say) -> None:
+    """Take out of training what ``weights.freeze`` names; an `InputError` if that is nothing, or all."""
+    patterns = config.weights.freeze
+    if patterns:
+        say(f"not trained: {listed(weights.freeze(model, patterns), 10)}")
+        if not any(weight.requires_grad for weight in model.parameters()):
+            raise InputError(f"weights.freeze is {listed(patterns)}: nothing of the model is left to train")
 
 
 def begin(run: Run, model: DualEncoder, batches: Batches, say: Say) -> None:
-    """What comes before the first step: fitting to training data, weights from elsewhere, what is not trained.
+    """What comes before the first step: fitting to training data, and weights from elsewhere.
 
     The main process of a new run fits the tokenizer and keeps it; the others, and a resumed run, find it there. What
     else was fitted a resumed run finds in its saved state.
@@ -171,12 +141,8 @@ def begin(run: Run, model: DualEncoder, batches: Batches, say: Say) -> None:
             model.text_encoder.save(folder)
     if not resumed:
         fit_normaliser(model, batches)
-        if config.path:
+        if config.path is not None:
             say(str(weights.load(cast("nn.Module", model.audio_encoder), config)))
-    if config.freeze:
-        say(f"not trained: {listed(weights.freeze(model, config.freeze), 10)}")
-        if not any(weight.requires_grad for weight in model.parameters()):
-            raise InputError(f"weights.freeze is {listed(config.freeze)}: nothing of the model is left to train")
 
 
 def set_threads(run: Run) -> None:

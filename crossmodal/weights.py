@@ -78,6 +78,18 @@ def load(encoder: nn.Module, plan: config.Weights) -> Report:
         InputError: the file cannot be read or downloaded, holds code, or fits nowhere; with ``plan.strict`` also if a
             weight is missing, of another shape or left over. The encoder is then as it was.
     """
+    report, renamed = _found(encoder, plan)
+    encoder.load_state_dict({name: renamed[name] for name in report.loaded}, strict=False)
+    return report
+
+
+def check(encoder: nn.Module, plan: config.Weights) -> None:
+    """Refuse what `load` would refuse; the encoder stays as it is."""
+    _found(encoder, plan)
+
+
+def _found(encoder: nn.Module, plan: config.Weights) -> tuple[Report, dict[str, Tensor]]:
+    """What of the encoder's weights a file has, and the file's by the encoder's names."""
     if not plan.path:
         raise InputError("weights.path is not set: give a file or an http(s) address")
     checkpoint = checkpoints.read(plan.path)
@@ -91,8 +103,7 @@ def load(encoder: nn.Module, plan: config.Weights) -> Report:
         )
     if plan.strict and not report.whole:
         raise InputError(f"{type(encoder).__name__} was not changed, as weights.strict asks: {report}")
-    encoder.load_state_dict({name: renamed[name] for name in report.loaded}, strict=False)
-    return report
+    return report, renamed
 
 
 def freeze(module: nn.Module, patterns: Sequence[str]) -> list[str]:

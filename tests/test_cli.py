@@ -181,6 +181,7 @@ def test_an_error_of_the_program_is_not_hidden() -> None:
 def test_train_without_arguments_means_the_quickstart(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Path, list[str]]] = []
     monkeypatch.setattr("crossmodal.config.load", lambda path, given: asked.append((Path(path), list(given))))
+    monkeypatch.setattr("crossmodal.config.budget", lambda path, given: {})
     monkeypatch.setattr("crossmodal.training.train", lambda config, say: None)
     script = ROOT / "scripts" / "train_crossmodal.py"
     monkeypatch.setattr(sys, "argv", [str(script), "train.epochs=1"])

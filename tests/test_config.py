@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crossmodal.config import Config, check_plugins, config_hash, load, save
+from crossmodal.config import Config, budget, check_plugins, config_hash, load, save
 from crossmodal.errors import InputError
 
 MINIMAL = """
@@ -129,8 +129,20 @@ def test_wrong_overrides_are_refused(folder, override, message):
         ("text.tag_sentences=1.5", "between 0 and 1"),
         ("train.loggers=csv", "list of 'csv'"),
         ("train=3", r"train is 3 \(int\), but must be mapping"),
-        ("objectives={clip: 3}", "objectives is"),
-        ("seed=-1", "at least 0"),
+        ("objectives={clip: 3}", r"objectives\.clip is 3 \(int\), but must be mapping"),
+        ("objectives={clip: null}", r"objectives\.clip is None \(null\), but must be mapping"),
+        ("objectives={1: {}}", r"a key of objectives is 1 \(int\), but must be str"),
+        ("weights.freeze=[a, 3]", r"weights: freeze\[1\] is 3 \(int\), but must be str"),
+        ("seed=-1", "between 0 and 1e"),
+        ("seed=100000000000000000000", "between 0 and 1e"),
+        ("window_s=0", "window_s is 0"),
+        ("window_s=.inf", r"window_s is inf \(no finite number\), but must be float at least"),
+        ("optimizer.lr=.nan", r"optimizer: lr is nan \(no finite number\), but must be float at least 0"),
+        ("labelled=10%", "labelled is '10%'"),
+        ("train.epcs=3", r"train has no setting 'epcs'; valid: .*; did you mean epochs\?$"),
+        ("optimiser.lr=3", r"no setting 'optimiser'; .*; did you mean optimizer\?$"),
+        ("budgets.small.dim=3", "no setting 'budgets'"),
+        ("train.1=3", "train has no setting '1'"),
         ("~train.epochs", r"train lacks epochs \(int at least 0\)"),
         ("~name", r"tiny.yaml lacks name \(str\)"),
     ],
@@ -150,6 +162,9 @@ def test_unknown_keys_and_wrong_types_are_refused(folder, override, message):
         ("defaults: base", "must be a list of names"),
         ("defaults: [nowhere]", "nowhere.yaml: No such file.*experiments there: mine, tiny"),
         ("a: ${", "mine.yaml"),
+        ("budgets: [small]", r"mine\.yaml: budgets is \['small'\] \(list\), but must be mapping"),
+        ("budgets: {small: 3}", r"mine\.yaml: budgets\.small is 3 \(int\), but must be mapping"),
+        ("budgets:", r"mine\.yaml: budgets is None \(null\), but must be mapping"),
     ],
 )
 def test_broken_files_are_refused(folder, text, message):
@@ -201,25 +216,66 @@ def test_the_hash_does_not_depend_on_the_process(folder):
 def test_plugins_are_checked_with_the_place_of_the_mistake(folder, monkeypatch):
     seen = []
     monkeypatch.setattr("crossmodal.registry.check", lambda family, block, where: seen.append((family, block, where)))
-    check_plugins(load(folder / "tiny.yaml", ["objectives.clip={weight: 0.5, size: 1}"]))
+    check_plugins(load(folder / "tiny.yaml", ["objectives.clip={weight: 0.5}"]))
     assert seen == [
         ("datasets", {"name": "synthetic"}, "data"),
         ("encoders.audio", {"name": "mel_cnn"}, "audio_encoder"),
         ("encoders.text", {"name": "mini_transformer"}, "text_encoder"),
-        ("objectives", {"name": "clip", "size": 1}, "objectives"),
-        ("tasks", {"name": "retrieval"}, "tasks"),
     ]
-    with pytest.raises(InputError, match=r"objectives.clip: weight is 'x', but must be float at least 0"):
-        check_plugins(load(folder / "tiny.yaml", ["objectives.clip.weight=x"]))
+    for override, message in (
+        ("objectives.clip.weight=x", r"objectives.clip: weight is 'x', but must be float at least 0"),
+        ("objectives.clip={weight: 0.5, size: 1}", r"objectives\.clip has no setting 'size'"),
+        ("objectives.clip.name=siglip", r"objectives\.clip has no setting 'name'"),
+        ("tasks.retrieval.name=probe", r"tasks\.retrieval has no setting 'name'"),
+        ("objectives={clp: {}}", r"objectives has no 'clp'; .*; did you mean clip\?"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check_plugins(load(folder / "tiny.yaml", [override]))
+
+
+def test_an_unknown_key_of_a_plugin_says_which_key_names_it(folder):
+    load(folder / "tiny.yaml", ["data={name: table, source: synthetic}"])
+    with pytest.raises(
+        InputError, match=r"data \(table\) has no setting 'source'; .*; data\.name, here table, is one of"
+    ):
+        check_plugins(load(folder / "tiny.yaml", ["data={name: table, source: synthetic}"]))
+
+
+def test_an_empty_encoder_of_documents_is_no_default(folder):
+    with pytest.raises(InputError, match=r"objectives\.triplet\.encoder lacks the name of a plug-in"):
+        check_plugins(load(folder / "tiny.yaml", ["data.root=x", "objectives={triplet: {encoder: {}}}"]))
 
 
 def test_a_budget_lies_between_the_file_and_the_overrides(folder):
     write(folder, "base", MINIMAL + "budgets:\n  small: {train: {epochs: 1}, split: little}\n")
     path = write(folder, "mine", "defaults: [base]\nbudgets:\n  small: {train: {batch_size: 2}}\n")
     plain, small = load(path), load(path, ["budget=small", "split=mine"])
-    assert (plain.train.epochs, plain.split, plain.budget) == (2, "default", "full")
-    assert (small.train.epochs, small.train.batch_size, small.split, small.budget) == (1, 2, "mine", "small")
+    assert (plain.train.epochs, plain.split) == (2, "default")
+    assert (small.train.epochs, small.train.batch_size, small.split) == (1, 2, "mine")
     save(small, folder / "saved.yaml")
     assert load(folder / "saved.yaml") == small  # what is resolved is not applied again
     with pytest.raises(InputError, match=r"mine\.yaml has no budget 'tiny'; it has full, small"):
         load(path, ["budget=tiny"])
+
+
+def test_a_file_may_choose_its_budget_and_the_command_line_another(folder):
+    budgets = "budgets:\n  small: {train: {epochs: 1}, split: little}\n  tiny: {seed: 7}\n"
+    path = write(folder, "mine", f"defaults: [tiny]\nbudget: small\n{budgets}")
+    chosen, other, none = (load(path, overrides) for overrides in ([], ["budget=tiny"], ["budget=full"]))
+    assert (chosen.train.epochs, chosen.split, chosen.seed) == (1, "little", 0)
+    assert (other.train.epochs, other.split, other.seed) == (2, "default", 7)
+    assert none == load(path, ["~budget"]) == load(folder / "tiny.yaml")
+    assert budget(path, []) == {"train": {"epochs": 1}, "split": "little"}
+    assert budget(path, ["budget=full"]) == {}
+    for wrong in ("smal", "[small]", "3", "null", ""):
+        with pytest.raises(InputError, match=r"other\.yaml has no budget .*; it has full, small, tiny"):
+            load(write(folder, "other", f"defaults: [mine]\nbudget: {wrong}\n"))
+
+
+def test_budgets_are_no_part_of_what_is_resolved(folder):
+    path = write(folder, "mine", "defaults: [tiny]\nbudgets: {small: {train: {epochs: 2}}}\n")
+    save(load(path, ["budget=small", "train.epochs=5"]), folder / "saved.yaml")
+    assert load(folder / "saved.yaml").train.epochs == 5
+    assert (
+        config_hash(load(path)) == config_hash(load(path, ["budget=small"])) == config_hash(load(folder / "tiny.yaml"))
+    )

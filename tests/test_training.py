@@ -141,7 +141,14 @@ def test_a_worker_changes_nothing_and_the_seed_all(configure: Configure) -> None
         ("data={name: synthetic}", "lacks root"),
         ("objectives={}", "none with a weight above 0"),
         ("objectives={clip: {weight: 0}}", "none with a weight above 0"),
-        ("train.clip_norm=0", "clip_norm is 0"),
+        ("train.clip_norm=-1", "clip_norm is -1"),
+        ("name=''", "name is ''"),
+        ("name=a/b", "name is 'a/b'"),
+        ("name=..", r"name is '\.\.'"),
+        ("text.languages=[]", r"text\.languages is empty"),
+        ("tasks={neighbours: {tagsets: []}}", "neighbours: tagsets is empty"),
+        ("tasks={probe: {tagsets: []}}", "probe: tagsets is empty"),
+        ("tasks={probe: {tagsets: [mood], c: []}}", "probe: c is empty"),
     ],
 )
 def test_a_wrong_plugin_is_refused_before_any_data_is_read(

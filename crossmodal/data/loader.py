@@ -104,7 +104,7 @@ class Texts:
     def __init__(self, manifest: Manifest, settings: Text) -> None:
         self.settings = settings
         self.lexicon = Lexicon.load()
-        self.languages = settings.languages or self.lexicon.languages
+        self.languages = self.lexicon.languages if settings.languages is None else settings.languages
         self.about = manifest.relevance()
         rows = manifest.texts
         if settings.kinds is not None:

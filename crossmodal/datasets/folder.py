@@ -51,7 +51,7 @@ class Folder(Source):
         salt: str = "",
     ) -> None:
         self.root = Path(root).expanduser()
-        self.group, self.fractions, self.salt = group, fractions or dict(FRACTIONS), salt
+        self.group, self.fractions, self.salt = group, dict(FRACTIONS) if fractions is None else fractions, salt
 
     def read(self) -> Manifest:
         """One row a file, in the order of their paths.

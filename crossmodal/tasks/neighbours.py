@@ -11,6 +11,7 @@ from crossmodal.data.manifest import Manifest
 from crossmodal.errors import InputError
 from crossmodal.metrics import retrieval as metrics
 from crossmodal.metrics.bootstrap import bootstrap
+from crossmodal.settings import Whole
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ class Neighbours(Task):
 
     primary: ClassVar[str] = "map"
 
-    def __init__(self, tagsets: list[str] | None = None, draws: int = 1000, seed: int = 0) -> None:
+    def __init__(self, tagsets: list[str] | None = None, draws: Whole = 1000, seed: Whole = 0) -> None:
+        if tagsets == []:
+            raise InputError("neighbours: tagsets is empty; name one at least, or give null for all")
         self.tagsets, self.draws, self.seed = tagsets, draws, seed
 
     def evaluate(self, embedded: Embedded, part: str = "test") -> dict[str, Any]:
@@ -52,7 +55,7 @@ class Neighbours(Task):
         ids = tuple(manifest.tracks["track_id"])
         groups = groups_of(manifest, ids)
         others = groups[:, None] != groups
-        names = self.tagsets or sorted(manifest.tags["tagset"].unique())
+        names = sorted(manifest.tags["tagset"].unique()) if self.tagsets is None else self.tagsets
         return [name for name in names if (shared(manifest, name, ids) & others).any()]
 
     def _tagset(

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from crossmodal.errors import InputError, listed
 from crossmodal.metrics.bootstrap import bootstrap_statistic
 from crossmodal.metrics.classification import balanced_accuracy, confusion
+from crossmodal.settings import Positive, Whole
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
@@ -68,12 +69,14 @@ class Probe(Task):
         self,
         tagsets: list[str],
         layer: Literal["features", "vectors"] = "features",
-        c: list[float] | None = None,
-        draws: int = 1000,
-        seed: int = 0,
+        c: list[Positive] | None = None,
+        draws: Whole = 1000,
+        seed: Whole = 0,
     ) -> None:
         self.tagsets, self.layer, self.draws, self.seed = tagsets, layer, draws, seed
-        self.c = c or [0.001, 0.01, 0.1, 1.0, 10.0]
+        self.c = [0.001, 0.01, 0.1, 1.0, 10.0] if c is None else c
+        if not (self.tagsets and self.c):
+            raise InputError(f"probe: {'c' if self.tagsets else 'tagsets'} is empty; give one at least")
 
     def evaluate(self, embedded: Embedded, part: str = "test") -> dict[str, Any]:
         """``<tagset>/balanced_accuracy`` for each tagset."""

@@ -14,6 +14,7 @@ from crossmodal.data.manifest import Manifest, same_words
 from crossmodal.errors import InputError
 from crossmodal.metrics import retrieval as metrics
 from crossmodal.metrics.bootstrap import bootstrap
+from crossmodal.settings import Count, Whole
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
@@ -49,8 +50,11 @@ class Retrieval(Task):
 
     primary: ClassVar[str] = "text_to_audio/recall@10"
 
-    def __init__(self, cutoffs: list[int] | None = None, tags: bool = True, draws: int = 1000, seed: int = 0) -> None:
-        self.cutoffs, self.tags, self.draws, self.seed = cutoffs or [1, 5, 10], tags, draws, seed
+    def __init__(
+        self, cutoffs: list[Count] | None = None, tags: bool = True, draws: Whole = 1000, seed: Whole = 0
+    ) -> None:
+        self.cutoffs = [1, 5, 10] if cutoffs is None else cutoffs
+        self.tags, self.draws, self.seed = tags, draws, seed
 
     def evaluate(self, embedded: Embedded, part: str = "test") -> dict[str, Any]:
         """``<direction>[/<kind>[/<language>]]/<metric>`` to value, low, high, chance, queries and candidates."""
