@@ -14,23 +14,6 @@ from crossmodal.errors import InputError
 Norm = Literal["batch", "group"]
 
 
-class RowNorm(nn.BatchNorm1d):
-    """Batch norm over the clips of a batch, which says what to do where there is but one."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(batch, channels)`` or ``(batch, channels, time)`` to the same shape.
-
-        Raises:
-            InputError: in training, each channel has a single value, and so no statistics.
-        """
-        if self.training and x.numel() == self.num_features:
-            raise InputError(
-                "batch norm cannot be trained on a single clip, and a batch, or a part of it, has no more: raise"
-                " train.batch_size, take a train.micro_batch that leaves no single one, or set audio_encoder.norm to group"
-            )
-        return super().forward(x)
-
-
 def norm_layer(kind: Norm, channels: int, dims: Literal[1, 2]) -> nn.Module:
     """Batch norm over ``dims`` dimensions, or group norm, with which clips of a batch do not see each other.
 
@@ -39,7 +22,18 @@ def norm_layer(kind: Norm, channels: int, dims: Literal[1, 2]) -> nn.Module:
     """
     if kind == "group":
         return nn.GroupNorm(math.gcd(channels, max(1, channels // 16)), channels)
-    return RowNorm(channels) if dims == 1 else nn.BatchNorm2d(channels)
+    norm = nn.BatchNorm1d(channels) if dims == 1 else nn.BatchNorm2d(channels)
+    norm.register_forward_pre_hook(_check_rows)
+    return norm
+
+
+def _check_rows(norm: nn.Module, given: tuple[Tensor]) -> None:
+    """Refuse to train a batch norm on one value a channel, of which there are no statistics, in plain words."""
+    if norm.training and given[0].numel() == given[0].shape[1]:
+        raise InputError(
+            "batch norm cannot be trained on a single clip, and a batch, or a part of it, has no more: raise"
+            " train.batch_size, take a train.micro_batch that leaves no single one, or set norm: group"
+        )
 
 
 def input_norm(kind: Norm, channels: int) -> nn.Module:
