@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from crossmodal import registry
+from crossmodal import registry, sharding
 from crossmodal.data.loader import Share
 from crossmodal.gradients import Gradients
 from crossmodal.model import DualEncoder
@@ -22,6 +22,7 @@ from crossmodal.types import Batch, Space
 
 TRACKS, VIEWS, FRAMES, BANDS = 12, 2, 40, 16
 WORDS = ["slow", "fast", "piano", "organ", "sad", "bright", "drums", "no drums", "Glocken", "lent", "hızlı", "chitarra"]
+TEXTS_OF = (0, 1, 2, 3, 5, 7, 8, 11)
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "clip": {},
     "siglip": {},
@@ -58,7 +59,7 @@ def objectives(made: DualEncoder, blocks: Mapping[str, dict[str, Any]] = OBJECTI
     return built
 
 
-def parts(made: DualEncoder, share: Share, texts_of: tuple[int, ...] = (0, 1, 2, 3, 5, 7, 8, 11)) -> list[Batch]:
+def parts(made: DualEncoder, share: Share, texts_of: tuple[int, ...] = TEXTS_OF) -> list[Batch]:
     """The parts of one batch; not every track has a text, and two tracks share one."""
     draw = torch.Generator().manual_seed(1)
     audio = torch.randn(VIEWS, TRACKS, FRAMES, BANDS, generator=draw, dtype=torch.float64)
@@ -76,18 +77,27 @@ def parts(made: DualEncoder, share: Share, texts_of: tuple[int, ...] = (0, 1, 2,
     return found
 
 
-def gradients(share: Share, norm: str = "group", dropout: float = 0.0, blocks: Any = None) -> dict[str, Tensor]:
+def gradients(
+    share: Share, norm: str = "group", dropout: float = 0.0, blocks: Any = None, texts_of: tuple[int, ...] = TEXTS_OF
+) -> dict[str, Tensor]:
     """The gradients of one batch as this process, or all of them together, finds them, by name; and the terms."""
     torch.manual_seed(3)
     made = model(norm, dropout)
     built = objectives(made, blocks or OBJECTIVES)
     torch.manual_seed(4)
-    own = accelerator("fp32")
-    wrapped = own.prepare(made) if own.num_processes > 1 else made
+    own, plan = accelerator("fp32"), sharding.plan()
+    wrapped, stand_in = made, {}
+    if plan:
+        sharding.shard(made, [part for part in built.modules() if isinstance(part, type(made.audio_encoder))], plan)
+        stand_in = made.text_encoder.tokenize(["music"])
+    elif own.num_processes > 1:
+        wrapped = own.prepare(made)
     weights = dict.fromkeys(built, 0.5)
-    terms = Gradients(own, wrapped, dict(built.items()), weights, lambda part, _: part, 0)(0, parts(made, share))
+    differentiate = Gradients(own, wrapped, dict(built.items()), weights, lambda part, _: part, 0, stand_in)
+    terms = differentiate(0, parts(made, share, texts_of))
     named = [*made.named_parameters(), *built.named_parameters()]
     found = {name: p.grad.clone() for name, p in named if p.grad is not None}
+    found = sharding.whole(found) if plan else found
     return {**found, **{f"term {name}": term for name, term in terms.items()}}
 
 

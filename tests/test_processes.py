@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,16 +13,25 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-import yaml
-from tiny import Answer, Trained
+from launching import (
+    ACCELERATE,
+    TORCHRUN,
+    assert_alike,
+    command,
+    ended,
+    free_port,
+    join,
+    messages,
+    rows,
+    start,
+    without_chance,
+)
+from tiny import Trained
 
 from crossmodal import processes
 from crossmodal.cli import main
 from crossmodal.errors import InputError, SharedError
 from crossmodal.runs import find_run
-
-ROOT = Path(__file__).resolve().parent.parent
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 
 
 def own(rank: int, columns: int) -> torch.Tensor:
@@ -91,9 +96,7 @@ def findings(rank: int, folder: Path) -> dict[str, Any]:
 
 def process(rank: int, port: int, folder: Path) -> None:
     """One of two processes, as a launcher would start it."""
-    torch.set_num_threads(1)
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    join(rank, port)
     torch.save(findings(rank, folder), folder / f"{rank}.pt")
     dist.destroy_process_group()
 
@@ -102,9 +105,7 @@ def process(rank: int, port: int, folder: Path) -> None:
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """The findings of two processes."""
     folder = tmp_path_factory.mktemp("processes")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     context = multiprocessing.get_context("forkserver")
     children = [context.Process(target=process, args=(rank, port, folder)) for rank in range(2)]
     for child in children:
@@ -196,61 +197,9 @@ def test_what_one_process_alone_meets_is_told(
     assert capsys.readouterr().err == "crossmodal: mine alone\n"
 
 
-@pytest.mark.parametrize("name", ["FSDP", "DeepSpeed"])
-def test_what_shards_the_model_is_refused(
-    monkeypatch: pytest.MonkeyPatch, fail: Answer, trained: Trained, name: str
-) -> None:
-    monkeypatch.setenv(f"ACCELERATE_USE_{name.upper()}", "true")
-    assert f"asks for {name}, which is not supported" in fail("train", trained.experiment)
-
-
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Path:
-    """The tiny experiment without batch norm and dropout, by SGD, which does not blow rounding up as Adam does."""
-    content = yaml.safe_load(trained.experiment.read_text())
-    content["audio_encoder"] |= {"norm": "group", "dropout": 0.0}
-    content["text_encoder"] |= {"dropout": 0.0}
-    content["optimizer"] = {"name": "sgd", "lr": 0.05}
-    content["train"] |= {"epochs": 4, "micro_batch": 4}
-    path = tmp_path_factory.mktemp("shared") / "tiny.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
-
-
-def command(plain: Path, folder: Path, *overrides: str, launcher: list[str] = TORCHRUN) -> list[str]:
-    script = ROOT / "scripts" / "train_crossmodal.py"
-    return [*launcher, str(script), str(plain), f"run.folder={folder}", "tasks={}", *overrides]
-
-
-def start(arguments: list[str], folder: Path) -> subprocess.Popen[bytes]:
-    folder.mkdir(exist_ok=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    with (folder / "said").open("wb") as said:
-        return subprocess.Popen(arguments, env=environment, stdout=said, stderr=subprocess.STDOUT)
-
-
-def ended(arguments: list[str], folder: Path) -> tuple[int, list[str]]:
-    """The exit code and the lines of a training."""
-    code = start(arguments, folder).wait(120)
-    return code, (folder / "said").read_text().replace("\r", "\n").splitlines()
-
-
-def messages(lines: list[str]) -> list[str]:
-    return [line.removeprefix("crossmodal: ") for line in lines if line.startswith("crossmodal: ")]
-
-
-def rows(folder: Path) -> list[dict[str, float]]:
-    return find_run(folder / "tiny").metrics()
-
-
-def assert_alike(folder: Path, other: Path) -> None:
-    """The same metrics and weights, up to rounding."""
-    for mine, theirs in zip(rows(folder), rows(other), strict=True):
-        assert mine == pytest.approx(theirs, rel=1e-4, abs=1e-5)
-    weights = [torch.load(find_run(f / "tiny").state / "last.pt", weights_only=True)["model"] for f in (folder, other)]
-    for name, value in weights[0].items():
-        if isinstance(value, torch.Tensor):
-            torch.testing.assert_close(value, weights[1][name], rtol=1e-4, atol=1e-5, msg=name)
+    return without_chance(trained.experiment, tmp_path_factory.mktemp("shared") / "tiny.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -264,9 +213,8 @@ def alone(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
 def test_two_processes_train_like_one(plain: Path, alone: Path, tmp_path: Path, launcher: str) -> None:
     """Fresh audio and features, made once; one folder, one voice, one row a step."""
-    accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     fresh = [f"data.root={tmp_path}/audio", f"features.folder={tmp_path}/features"]
-    used = TORCHRUN if launcher == "torchrun" else accelerate
+    used = TORCHRUN if launcher == "torchrun" else [*ACCELERATE, "--multi_gpu"]
     code, lines = ended(command(plain, tmp_path, *fresh, launcher=used), tmp_path)
     assert code == 0, lines[-20:]
     run = find_run(tmp_path / "tiny").folder
