@@ -55,7 +55,7 @@ def test_one_track_of_two_views_passes_a_norm() -> None:
     ("settings", "message"),
     [
         ({"width": [4]}, "byol: projector has no setting 'width'; valid: widths"),
-        ({"widths": [0]}, "byol: projector: widths is .* list of int at least 1"),
+        ({"widths": [0]}, r"byol: projector: widths\[0\] is 0 .* int at least 1"),
         ({"norm": True}, "byol: projector lacks widths"),
     ],
 )
