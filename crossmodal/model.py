@@ -114,8 +114,9 @@ class DualEncoder(nn.Module):
 
     @property
     def fingerprint(self) -> str:
-        """Names this very model: a hash of settings, weights and tokenizer. Vectors of two models never mix."""
+        """Names this very model: a hash of settings, front end, weights and tokenizer. Vectors of two never mix."""
         digest = hashlib.sha256(repr(sorted(self.settings.items(), key=lambda item: item[0])).encode())
+        digest.update(self.audio_encoder.frontend.fingerprint.encode())  # a preset's settings may change
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -247,7 +248,7 @@ class DualEncoder(nn.Module):
         model.settings["text_encoder"] = config["text_encoder"]
         model._read(folder)
         if model.fingerprint != config["fingerprint"]:
-            raise InputError(f"{folder} holds other weights or another tokenizer than its config.json was written for")
+            raise InputError(f"{folder} holds other weights, another tokenizer or front end than config.json tells of")
         return model.eval()
 
     def _read(self, folder: Path) -> None:

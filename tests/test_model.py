@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from tiny import TINY, Trained
 
 import crossmodal
+from crossmodal.audio.frontends.presets import PRESETS
 from crossmodal.encoders.text.mini_transformer import MiniTransformer
 from crossmodal.errors import InputError
 from crossmodal.model import DualEncoder, sounding
@@ -198,7 +199,15 @@ def test_changed_weights_are_refused(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     weights["text_projection.weight"][0, 0] += 0.5
     save_file(weights, folder / "model.safetensors")
-    refused(folder, "holds other weights or another tokenizer than its config")
+    refused(folder, "holds other weights, another tokenizer or front end than config")
+
+
+def test_a_preset_that_has_changed_since_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"name": "mel_cnn", "channels": [4, 4, 4, 4], "dim": 8, "frontend": "deezer"}
+    DualEncoder(small, {"name": "none"}).save(tmp_path / "model")
+    assert DualEncoder.load(tmp_path / "model").audio_encoder.frontend.settings["f_max"] == 11025.0
+    monkeypatch.setitem(PRESETS, "deezer", PRESETS["deezer"] | {"f_max": 11024.0})
+    refused(tmp_path / "model", "tokenizer or front end than config")
 
 
 def test_the_tokenizer_of_another_model_is_refused(folder: Path) -> None:
