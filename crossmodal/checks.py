@@ -12,6 +12,8 @@ from torch import nn
 from crossmodal import optimizers, registry, weights
 from crossmodal.augmentation import Augment
 from crossmodal.config import Config, check_plugins, weighed
+from crossmodal.data.lexicon import Lexicon
+from crossmodal.data.manifest import Manifest
 from crossmodal.errors import InputError, listed
 from crossmodal.loggers import check_installed
 from crossmodal.model import DualEncoder
@@ -20,15 +22,27 @@ from crossmodal.types import Space
 
 def check(config: Config) -> None:
     """Refuse what the experiment alone shows to fail, or to be without effect."""
-    if Path(config.name).name != config.name or config.name in ("", ".."):
-        raise InputError(f"name is {config.name!r}, but must be one of a folder, without a path")
+    check_names(config)
     check_plugins(config)
     for name, block in config.tasks.items():
         registry.build("tasks", name, **block)
-    if config.text.languages == []:
-        raise InputError("text.languages is empty: name some, or write null for all")
     check_read(config)
     check_installed(config)
+
+
+def check_names(config: Config) -> None:
+    """Refuse empty names and texts, which nobody means."""
+    name = config.name
+    if Path(name).name != name or name in ("", "..") or not name.isprintable():
+        raise InputError(f"name is {name!r}, but must be that of a folder, and no path")
+    if config.text.languages == []:
+        raise InputError("text.languages is empty: name some, or write null for all")
+    given = {"run.folder": config.run.folder, "features.folder": config.features.folder}
+    given |= {"data.root": str(config.data.get("root", "."))}  # most data sets have one
+    given |= {f"queries[{number}]": text for number, text in enumerate(config.queries)}
+    empty = [key for key, text in given.items() if not text.strip()]
+    if empty:
+        raise InputError(f"{listed(empty)}: the text is empty")
 
 
 def check_read(config: Config) -> None:
@@ -64,6 +78,36 @@ def check_model(config: Config, model: DualEncoder, resumed: bool) -> None:
     optimizers.check(config.optimizer, model.named_parameters(), config.objectives)
     if config.weights.path is not None and not resumed:
         weights.check(cast("nn.Module", model.audio_encoder), config.weights)
+
+
+def check_tracks(config: Config, manifest: Manifest, part: Manifest) -> None:
+    """Refuse what a manifest and the tracks of its training part show to fail; nothing has been decoded by then."""
+    size, times = config.train.batch_size, config.train.accumulate
+    if size * times > len(part):
+        lost = manifest.skipped
+        why = f"; {len(lost)} rows or tracks cannot be used; the first: {lost[0]}" if lost else ""
+        wrong = f"train.batch_size is {size}, accumulate {times}"
+        raise InputError(f"{wrong}, but there are {len(part)} training tracks{why}")
+    for kind, there in (("text", len(part.texts) + len(part.tags)), ("tags", len(part.tags))):
+        asking = [name for name in config.objectives if kind in registry.find("objectives", name).needs]
+        if asking and not there:
+            raise InputError(f"objectives {listed(asking)} need {kind}, but the training tracks have none")
+    check_known(config, manifest)
+
+
+def check_known(config: Config, manifest: Manifest) -> None:
+    """Refuse kinds, languages and tagsets that a manifest does not have; tags are put in the lexicon's languages."""
+    texts, tagsets = manifest.texts, set(manifest.tags["tagset"])
+    languages = set(Lexicon.load().languages) if tagsets else set(texts["language"])
+    named = [
+        ("text.kinds", config.text.kinds, set(texts["kind"])),
+        ("text.languages", config.text.languages, languages),
+    ]
+    named += [(f"tasks.{name}.tagsets", block.get("tagsets"), tagsets) for name, block in config.tasks.items()]
+    for key, wanted, known in named:
+        unknown = [each for each in wanted or () if each not in known]
+        if unknown:
+            raise InputError(f"{key}: there is no {listed(unknown)}; there are {listed(sorted(known)) or 'none'}")
 
 
 def check_words(config: Config, model: DualEncoder) -> None:

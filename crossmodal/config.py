@@ -26,10 +26,11 @@ from yaml import YAMLError
 from crossmodal import registry, settings
 from crossmodal.errors import InputError, listed
 from crossmodal.files import write_text
-from crossmodal.settings import Amount, Count, Positive, Range, Setting, Share, Whole, describe, fits
+from crossmodal.settings import Amount, Count, Positive, Range, Setting, Share, Whole, fits
 
 Block = dict[str, Any]
 Seed = Annotated[int, Range(0, 10**9)]
+Decay = Annotated[float, Range(0, 0.999999)]  # an average that never moves holds nothing learnt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class Features:
     precision: Literal[16, 32] = 16  # bits of a stored value
     workers: Count = 2  # processes that decode
     engine: Literal["processes", "ray"] = "processes"  # of this machine, or actors of a Ray cluster
-    max_duration_s: Amount | None = None  # what follows in a longer file is not read
+    max_duration_s: Positive | None = None  # what follows in a longer file is not read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ class Train:
     micro_batch: Count | None = None  # most tracks that a process embeds at a time, for want of memory; null: all
     clip_norm: Amount = 1.0  # highest norm of the gradient; 0: it is logged, and stays as it is
     accumulate: Count = 1  # batches of an optimiser's step
-    ema: Share = 0.0  # decay of the average of the weights that is validated and kept; 0: the weights themselves
+    ema: Decay = 0.0  # decay of the average of the weights that is validated and kept; 0: the weights themselves
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: by what the device can do
     compile: bool = False  # torch.compile of the audio encoder
     validate_every: Count = 1  # epochs
@@ -102,7 +103,7 @@ class Train:
     save_every: Count = 50  # steps between saved states
     patience: Whole = 0  # validations without a better one before training stops; 0: never
     workers: Whole = 0  # processes of the loader
-    threads: Count | None = None  # of torch on a CPU; torch's own choice if null
+    threads: Annotated[int, Range(1, 1024)] | None = None  # of torch on a CPU; torch's own choice if null
     loggers: list[Literal["csv", "tensorboard", "wandb"]] | None = None  # null: csv, and tensorboard if installed
 
 
@@ -211,8 +212,7 @@ def check_plugins(config: Config) -> None:
     registry.check("encoders.text", config.text_encoder, "text_encoder")
     for name, block in config.objectives.items():
         weight, own = weighed(block)
-        if not fits(weight, Amount):
-            raise InputError(f"objectives.{name}: weight is {weight!r}, but must be {describe(Amount)}")
+        settings.check(f"objectives.{name}", {"weight": weight}, {"weight": Setting(Amount, False)})
         registry.check_settings(registry.find("objectives", name), own, f"objectives.{name}")
         if block.get("encoder") is not None:  # of documents, which some objectives learn from
             registry.check("encoders.text", block["encoder"], f"objectives.{name}.encoder")

@@ -55,8 +55,9 @@ def store_path(config: Config, manifest: Manifest, frontend: FrontEnd) -> Path:
     """Where the features of these tracks, by this front end, are kept."""
     rows = manifest.paths().items()
     tracks = hashlib.sha256("\n".join(f"{track}\t{path}" for track, path in rows).encode()).hexdigest()[:12]
-    bits = config.features.precision
-    return Path(config.features.folder) / f"{config.data['name']}-{tracks}-{frontend.fingerprint}-{bits}.h5"
+    how = config.features
+    cut = "" if how.max_duration_s is None else f"-{how.max_duration_s:g}s"
+    return Path(how.folder) / f"{config.data['name']}-{tracks}-{frontend.fingerprint}-{how.precision}{cut}.h5"
 
 
 def open_store(config: Config, manifest: Manifest, frontend: FrontEnd, say: Say) -> FeatureStore | None:

@@ -123,6 +123,8 @@ def _outside(family: str, name: str, trust: Collection[str] | None) -> type[Any]
         wanted = f"trust=[{json.dumps(name)}]"
         raise InputError(f"{name} is code from outside the package; pass {wanted} if you trust it to run")
     path, _, attribute = name.partition(":")
+    if not all(part.isidentifier() for part in [*path.split("."), attribute]):
+        raise InputError(f"{family}: {name!r} is no name of outside code; write my.module:Class")
     cls: Any = getattr(_imported(path, family), attribute, None)
     if not _is_of(cls, family):
         raise InputError(f"{name} is not a class that inherits from crossmodal.types.{FAMILIES[family]}")

@@ -98,7 +98,10 @@ def open_run(config: Config) -> Iterator[tuple[Run, bool]]:
         InputError: another process is training it.
     """
     home = Path(config.run.folder) / config.name
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"run.folder: {home} cannot be made: {error.strerror}") from error
     with FileLock(home / ".lock"):  # short: two that start at once must not both find no run
         found = None if config.run.new else _unfinished(home, config)
         run = Run(found or _create(home, config), config)

@@ -14,7 +14,7 @@ from torch import nn
 
 from crossmodal import processes, registry, weights
 from crossmodal.augmentation import Augment, check_pitch
-from crossmodal.checks import check, check_model
+from crossmodal.checks import check, check_model, check_tracks
 from crossmodal.config import Config, weighed
 from crossmodal.data.corpus import Corpus
 from crossmodal.data.loader import Batches
@@ -102,8 +102,7 @@ def prepared(run: Run, say: Say) -> tuple[Embedded, Batches, nn.ModuleDict, dict
     if processes.state().is_main_process:
         manifest.save(run.folder / "manifest")
     part = labelled(manifest.part(config.split, "train"), config.labelled)
-    if config.train.batch_size > len(part):
-        raise InputError(f"train.batch_size is {config.train.batch_size}, but there are {len(part)} training tracks")
+    check_tracks(config, manifest, part)
     store = open_store(config, manifest, model.audio_encoder.frontend, say)
     batches = make_batches(config, model, part, store)
     begin(run, model, batches, say)

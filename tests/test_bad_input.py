@@ -129,7 +129,7 @@ def test_nothing_but_bad_files_is_one_line(
     for number in range(40):
         (tmp_path / "music" / f"{number}.wav").write_bytes(b"")
     assert main(["train", str(path)]) == 2
-    assert "tracks can be used; the first: " in capsys.readouterr().err.strip().splitlines()[-1]
+    assert "tracks cannot be used; the first: " in capsys.readouterr().err.strip().splitlines()[-1]
 
 
 class Evil:

@@ -115,7 +115,12 @@ def test_a_pattern_that_an_objectives_weights_may_match_waits_for_them(configure
     ("override", "message"),
     [
         ("split=artist", "there is no split 'artist'"),
-        ("train.batch_size=69", "train.batch_size is 69, but there are 68 training tracks"),
+        ("train.batch_size=69", "train.batch_size is 69, accumulate 1, but there are 68 training tracks"),
+        ("text.kinds=[review, essay]", "text.kinds: there is no essay; there are review"),
+        ("text.languages=[EN]", "text.languages: there is no EN; there are de, en"),
+        ("tasks={probe: {tagsets: [moood]}}", r"tasks\.probe\.tagsets: there is no moood; there are dynamics"),
+        ("labelled=1e-9", "objectives clip need text, but the training tracks have none"),
+        ("train.accumulate=5", "train.batch_size is 16, accumulate 5, but there are 68 training tracks"),
     ],
 )
 def test_what_the_tracks_show_to_fail_is_refused_before_features_are_extracted(

@@ -139,6 +139,8 @@ def test_wrong_overrides_are_refused(folder, override, message):
         ("window_s=.inf", r"window_s is inf \(no finite number\), but must be float at least"),
         ("optimizer.lr=.nan", r"optimizer: lr is nan \(no finite number\), but must be float at least 0"),
         ("labelled=10%", "labelled is '10%'"),
+        ("train.ema=1", "ema is 1 .* between 0 and 0.999999"),
+        ("train.threads=100000", "threads is 100000 .* between 1 and 1024 or null"),
         ("train.epcs=3", r"train has no setting 'epcs'; valid: .*; did you mean epochs\?$"),
         ("optimiser.lr=3", r"no setting 'optimiser'; .*; did you mean optimizer\?$"),
         ("budgets.small.dim=3", "no setting 'budgets'"),
@@ -223,7 +225,7 @@ def test_plugins_are_checked_with_the_place_of_the_mistake(folder, monkeypatch):
         ("encoders.text", {"name": "mini_transformer"}, "text_encoder"),
     ]
     for override, message in (
-        ("objectives.clip.weight=x", r"objectives.clip: weight is 'x', but must be float at least 0"),
+        ("objectives.clip.weight=x", r"objectives.clip: weight is 'x' \(str\), but must be float at least 0"),
         ("objectives.clip={weight: 0.5, size: 1}", r"objectives\.clip has no setting 'size'"),
         ("objectives.clip.name=siglip", r"objectives\.clip has no setting 'name'"),
         ("tasks.retrieval.name=probe", r"tasks\.retrieval has no setting 'name'"),

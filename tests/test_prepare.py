@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pandas as pd
+from tiny import FRONTEND, Configure
 
+from crossmodal.audio.frontends import LogMel
 from crossmodal.data.manifest import Manifest
-from crossmodal.prepare import labelled
+from crossmodal.prepare import labelled, store_path
 
 
 def manifest() -> Manifest:
@@ -40,3 +42,9 @@ def test_it_is_drawn_by_names_and_grows() -> None:
     assert kept[0] < kept[1] < kept[2] == set(whole.tracks["track_id"])
     assert labelled(whole, 1.0) is whole
     assert set(labelled(whole.select(set(whole.tracks["track_id"])), 0.1).tags["track_id"]) == kept[0]
+
+
+def test_a_store_of_shortened_files_is_another(configure: Configure) -> None:
+    settings = [[], ["features.max_duration_s=2"], ["features.max_duration_s=2.5"], ["features.precision=32"]]
+    paths = {store_path(configure(*each), manifest(), LogMel(**FRONTEND)).name for each in settings}
+    assert len(paths) == 4

@@ -183,6 +183,12 @@ def test_outside_code_that_is_not_there():
         registry.find("indexes", "not_there:Mine")
 
 
+@pytest.mark.parametrize("name", [":", ":Mine", "outside_plugins:", ".outside_plugins:Mine", "a b:Mine", "a:b:c"])
+def test_names_of_outside_code_that_are_none(name):
+    with pytest.raises(InputError, match=r"is no name of outside code; write my\.module:Class"):
+        registry.find("indexes", name)
+
+
 def test_a_protocol_without_constructor_has_no_settings(tmp_path, monkeypatch):
     Path(tmp_path / "bare_plugins.py").write_text(
         textwrap.dedent("""
