@@ -9,6 +9,7 @@ from typing import Any
 
 from crossmodal import config as configs
 from crossmodal import registry, report
+from crossmodal import settings as plain
 from crossmodal.config import Config
 from crossmodal.data.engine import Engine
 from crossmodal.data.manifest import Manifest
@@ -159,6 +160,7 @@ def task_settings(names: list[str]) -> dict[str, dict[str, Any]]:
     """Tasks as a command names them: ``retrieval`` with its defaults, ``probe.tagsets=[makam]`` with a setting."""
     tasks: dict[str, dict[str, Any]] = {name: {} for name in names if "=" not in name}
     configs.apply(tasks, [name for name in names if "=" in name])
+    plain.check("--task", tasks, dict.fromkeys(tasks, plain.Setting(dict[str, Any], True)))
     for task, block in tasks.items():
         registry.check_settings(registry.find("tasks", task), block, f"tasks.{task}")
     return tasks

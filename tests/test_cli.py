@@ -87,6 +87,8 @@ def test_evaluate_by_named_tasks(ask: Answer, fail: Answer, trained: Trained) ->
     assert "has no 'prob'" in fail("evaluate", trained.folder, "--task", "prob")
     assert "lacks tagsets" in fail("evaluate", trained.folder, "--task", "probe")
     assert "no setting 'tagset'" in fail("evaluate", trained.folder, "--task", "probe.tagset=key")
+    assert "--task: probe is 3 (int), but must be mapping" in fail("evaluate", trained.folder, "--task", "probe=3")
+    assert "tasks.probe has no setting 'name'" in fail("evaluate", trained.folder, "--task", "probe.name=x")
 
 
 def test_embed_index_and_features_by_a_manifest(ask: Answer, fail: Answer, trained: Trained, tmp_path: Path) -> None:

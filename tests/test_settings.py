@@ -18,7 +18,7 @@ NAN = float("nan")
     ("annotation", "good", "bad"),
     [
         (int, [0, -3], [True, 1.0, "1", None]),
-        (float, [0.5, 2], [True, "0.5", None]),
+        (float, [0.5, 2, float("inf")], [True, "0.5", None, NAN]),
         (str, ["", "x"], [1, None, ["x"]]),
         (bool, [True, False], [0, 1, "true", None]),
         (None, [None], [0, "", False]),
@@ -36,7 +36,7 @@ NAN = float("nan")
         (list[list[int] | None], [[[1], None]], [[1]]),
         (Count, [1, 10**9], [0, -1, True, 1.0]),
         (Share, [0, 1, 0.5], [-0.1, 1.1, NAN, True]),
-        (Amount | None, [None, 0.0, 3], [-1, NAN]),
+        (Amount | None, [None, 0.0, 3, 10**400], [-1, NAN, float("inf")]),
     ],
 )
 def test_fits(annotation, good, bad):

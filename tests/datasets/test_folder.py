@@ -61,3 +61,8 @@ def test_a_folder_that_is_not_there_or_has_no_audio_is_named(tmp_path):
 def test_the_documented_block_fits():
     block = yaml.safe_load(folder.__doc__.split("::")[1])
     registry.check("datasets", block["data"])
+
+
+def test_no_fractions_are_not_the_usual_ones(music):
+    with pytest.raises(InputError, match=r"fractions must be at least 0 and sum to 1, not \{\}"):
+        Folder(str(music), fractions={}).read()
