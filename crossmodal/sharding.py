@@ -118,7 +118,8 @@ def shard(model: nn.Module, teachers: list[nn.Module], plan: FullyShardedDataPar
     for module in (model, *teachers):
         module.to(memory_format=torch.contiguous_format)  # channels-last weights cannot be shared out
         for value in module.state_dict().values():
-            dist.broadcast(value, src=0)
+            if isinstance(value, Tensor):
+                dist.broadcast(value, src=0)
         # a teacher has no backward pass, after which its weights would be given up in any case
         give_up = plan.reshard_after_forward or module is not model
         for part in (*_layers(module, plan), module):

@@ -79,6 +79,7 @@ def fit(run: Run, say: Say) -> Embedded:
         "precision": precision,
         "device": str(trainer.accelerator.device),
         "processes": trainer.accelerator.num_processes,
+        "sharded": trainer.kept is not trainer.model,  # in the main process, which writes it
         "parameters": sum(p.numel() for p in model.parameters()),
     }
     processes.in_main(lambda: describe_environment(run, **facts))
