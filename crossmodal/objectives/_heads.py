@@ -67,19 +67,20 @@ class Head(nn.Module):
         return rows.view(*values.shape[:2], self.dim)
 
 
-def head(where: str, inputs: int, settings: Mapping[str, Any]) -> Head:
-    """Build a head from a config's block.
+def head(where: str, inputs: int, settings: Mapping[str, Any] | None, *widths: int) -> Head:
+    """Build a head from a config's block, or of ``widths`` where there is none.
 
     Raises:
         InputError: a setting that is unknown, missing or of the wrong type; the message names ``where``.
     """
-    registry.check_settings(Layers, dict(settings), where)
-    return Head(inputs, Layers(**settings))
+    given = {"widths": list(widths)} if settings is None else dict(settings)
+    registry.check_settings(Layers, given, where)
+    return Head(inputs, Layers(**given))
 
 
-def matching_head(where: str, dim: int, settings: Mapping[str, Any]) -> Head:
+def matching_head(where: str, dim: int, settings: Mapping[str, Any] | None, *widths: int) -> Head:
     """Build a head that gives as many dimensions as it gets; errors as `head`, and another last width."""
-    made = head(where, dim, settings)
+    made = head(where, dim, settings, *widths)
     if made.dim != dim:
         raise InputError(f"{where}: the last of widths is {made.dim}, but must be {dim}, that of the projector")
     return made

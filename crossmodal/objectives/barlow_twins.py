@@ -85,7 +85,7 @@ class BarlowTwins(nn.Module, Objective):
         self.scaling: Scaling = scaling
         published = 5e-3 if scaling == "paper" else 1.0
         self.redundancy = published if redundancy is None else redundancy
-        self.projector = head("barlow_twins: projector", space.features, projector or {"widths": [512, 512]})
+        self.projector = head("barlow_twins: projector", space.features, projector, 512, 512)
 
     def forward(self, batch: Batch, embeddings: Embeddings) -> dict[str, Tensor]:
         """The weighted terms of ``features (views, batch, features)``."""

@@ -56,8 +56,8 @@ class BYOL(nn.Module, Objective):
         schedule: Schedule = "cosine",
     ) -> None:
         super().__init__()
-        self.projector = head("byol: projector", space.features, projector or {"widths": [512, 128]})
-        self.predictor = matching_head("byol: predictor", self.projector.dim, predictor or {"widths": [512, 128]})
+        self.projector = head("byol: projector", space.features, projector, 512, 128)
+        self.predictor = matching_head("byol: predictor", self.projector.dim, predictor, 512, 128)
         self.teacher = Teacher(self.projector, momentum, schedule)
 
     def start(self, encoder: AudioEncoder) -> None:

@@ -115,7 +115,7 @@ class DINO(nn.Module, Objective):
         schedule: Schedule = "cosine",
     ) -> None:
         super().__init__()
-        layers = head("dino: projector", space.features, projector or {"widths": [512, 256]})
+        layers = head("dino: projector", space.features, projector, 512, 256)
         self.head = ClassHead(layers, classes, last_layer)
         self.teacher = Teacher(self.head, momentum, schedule)
         self.temperature, self.centre_momentum = temperature, centre_momentum

@@ -93,7 +93,7 @@ class NTXent(nn.Module, Objective):
         super().__init__()
         self.temperature = temperature
         self.loss = nt_xent if variant == "simclr" else decoupled_nt_xent
-        self.projector = head("ntxent: projector", space.features, projector or {"widths": [512, 128]})
+        self.projector = head("ntxent: projector", space.features, projector, 512, 128)
 
     def forward(self, batch: Batch, embeddings: Embeddings) -> dict[str, Tensor]:
         """The term ``ntxent`` of ``features (views, batch, features)``."""

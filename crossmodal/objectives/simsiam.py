@@ -46,9 +46,9 @@ class SimSiam(nn.Module, Objective):
         self, space: Space, projector: dict[str, Any] | None = None, predictor: dict[str, Any] | None = None
     ) -> None:
         super().__init__()
-        layers = projector or {"widths": [512, 512], "last": "norm"}
+        layers = {"widths": [512, 512], "last": "norm"} if projector is None else projector
         self.projector = head("simsiam: projector", space.features, layers)
-        self.predictor = matching_head("simsiam: predictor", self.projector.dim, predictor or {"widths": [128, 512]})
+        self.predictor = matching_head("simsiam: predictor", self.projector.dim, predictor, 128, 512)
 
     def forward(self, batch: Batch, embeddings: Embeddings) -> dict[str, Tensor]:
         """The term ``simsiam`` of ``features (views, batch, features)``."""

@@ -64,7 +64,7 @@ class SupCon(nn.Module, Objective):
             raise InputError(f"supcon: the training part has no tagset {tagset!r}; it has {known}")
         self.temperature = temperature
         self.register_buffer("columns", torch.tensor(within), persistent=False)
-        self.projector = head("supcon: projector", space.features, projector or {"widths": [512, 128]})
+        self.projector = head("supcon: projector", space.features, projector, 512, 128)
 
     def forward(self, batch: Batch, embeddings: Embeddings) -> dict[str, Tensor]:
         """The term ``supcon`` of ``features (views, batch, features)`` and ``batch.tags (batch, tags)``."""

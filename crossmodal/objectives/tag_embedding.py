@@ -65,7 +65,7 @@ class TagEmbedding(nn.Module, Objective):
         self.weights = dict.fromkeys(corpus.tagsets, 1.0) if tagsets is None else tagsets
         if not self.weights:
             raise InputError("objective tag_embedding needs tags, but the training part has none")
-        block = encoder or {"name": "lsi", "kind": "tags"}
+        block = {"name": "lsi", "kind": "tags"} if encoder is None else encoder
         documents = [[joined(tags) for tags in corpus.tags(tagset)] for tagset in self.weights]
         contents = [Content(block, each, "tag_embedding.encoder") for each in documents]
         self.contents = nn.ModuleList(contents)

@@ -157,7 +157,9 @@ class Triplet(nn.Module, Objective):
         if not -1 <= lower <= upper < 1:
             raise InputError(f"triplet: upper is {upper} and lower {lower}, valid is -1 <= lower <= upper < 1")
         documents = [joined(tags) for tags in corpus.tags()] if content == "tags" else corpus.texts()
-        self.content = Content(encoder or {"name": "lsi", "kind": content}, documents, "triplet.encoder")
+        self.content = Content(
+            {"name": "lsi", "kind": content} if encoder is None else encoder, documents, "triplet.encoder"
+        )
         self.upper, self.lower, self.mined = upper, lower, mined
         self.mining, self.aggregation, self.shape, self.margin = mining, aggregation, shape, margin
 

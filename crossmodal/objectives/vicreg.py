@@ -87,7 +87,7 @@ class VICReg(nn.Module, Objective):
         self.scaling: Scaling = scaling
         given = zip((invariance, variance, covariance), PUBLISHED[scaling], strict=True)
         self.weights = [published if weight is None else weight for weight, published in given]
-        self.projector = head("vicreg: projector", space.features, projector or {"widths": [512, 512]})
+        self.projector = head("vicreg: projector", space.features, projector, 512, 512)
 
     def forward(self, batch: Batch, embeddings: Embeddings) -> dict[str, Tensor]:
         """The weighted terms of ``features (views, batch, features)``."""

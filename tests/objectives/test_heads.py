@@ -84,3 +84,10 @@ def test_mean_cosine_equals_a_loop_over_ordered_pairs(views: int, tracks: int) -
         return sum(found) / len(found)
 
     agree(mean_cosine, loops, randn(views, tracks, 4, seed=views), randn(views, tracks, 4, seed=tracks + 9))
+
+
+def test_a_block_counts_even_if_it_is_empty() -> None:
+    made = head("a: head", 5, None, 3, 4)
+    assert [layer.out_features for layer in made.layers if isinstance(layer, nn.Linear)] == [3, 4]
+    with pytest.raises(InputError, match=r"a: head.*widths"):
+        head("a: head", 5, {}, 3, 4)

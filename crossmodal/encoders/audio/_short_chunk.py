@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from crossmodal.encoders.audio._layers import Norm, input_norm, maximum, norm_layer
 from crossmodal.encoders.audio._spectral import Spectral, rescaled, whole
+from crossmodal.settings import Count, Share
 
 BLOCKS = 7
 
@@ -30,8 +31,8 @@ class ShortChunk(Spectral):
     def __init__(
         self,
         frontend: str | dict[str, Any] | None = None,
-        channels: int = 128,
-        dropout: float = 0.5,
+        channels: Count = 128,
+        dropout: Share = 0.5,
         norm: Norm = "batch",
     ) -> None:
         super().__init__(frontend, 4 * channels)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from crossmodal.encoders.audio._layers import Norm, norm_layer
 from crossmodal.encoders.audio._spectral import Spectral, rescaled
 from crossmodal.errors import InputError
+from crossmodal.settings import Count
 
 POSITIONS = 3  # of the published window of 4 s in time
 LEAST = 32 * POSITIONS  # frames that have so many
@@ -102,10 +103,10 @@ class ClipResNet(Spectral):
     def __init__(
         self,
         frontend: str | dict[str, Any] | None = None,
-        width: int = 16,
-        layers: tuple[int, int, int, int] = (3, 4, 6, 3),
-        heads: int = 8,
-        dim: int = 1024,
+        width: Count = 16,
+        layers: tuple[Count, Count, Count, Count] = (3, 4, 6, 3),
+        heads: Count = 8,
+        dim: Count = 1024,
         norm: Norm = "batch",
     ) -> None:
         super().__init__(frontend, dim)

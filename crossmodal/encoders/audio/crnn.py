@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from crossmodal.encoders.audio._layers import Block, Norm, input_norm, poolings
 from crossmodal.encoders.audio._spectral import Spectral, rescaled, whole
+from crossmodal.settings import Count, Share
 
 POOLING = (2, 3, 4, 4)  # of time and of bands
 
@@ -38,9 +39,9 @@ class CRNN(Spectral):
     def __init__(
         self,
         frontend: str | dict[str, Any] | None = None,
-        channels: tuple[int, int, int, int] = (64, 128, 128, 128),
-        dim: int = 32,
-        dropout: float = 0.5,
+        channels: tuple[Count, Count, Count, Count] = (64, 128, 128, 128),
+        dim: Count = 32,
+        dropout: Share = 0.5,
         norm: Norm = "batch",
     ) -> None:
         super().__init__(frontend, dim)

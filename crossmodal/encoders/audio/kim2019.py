@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from crossmodal.encoders.audio._layers import maximum, mean, poolings
 from crossmodal.encoders.audio._spectral import Spectral, whole
+from crossmodal.settings import Count, Share
 
 CHANNELS = (16, 32, 64, 64, 128)  # of the layers that pool
 
@@ -34,8 +35,8 @@ class Kim2019(Spectral):
     def __init__(
         self,
         frontend: str | dict[str, Any] | None = None,
-        dim: int = 128,
-        dropout: float = 0.5,
+        dim: Count = 128,
+        dropout: Share = 0.5,
         variant: Literal["pytorch", "keras"] = "pytorch",
     ) -> None:
         super().__init__(frontend, dim)

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from crossmodal.encoders.audio._layers import Norm, moments, norm_layer
 from crossmodal.encoders.audio._spectral import Spectral, whole
+from crossmodal.errors import InputError
+from crossmodal.settings import Count, Share
 
 
 class Stage(nn.Module):
@@ -48,13 +50,15 @@ class MelCNN(Spectral):
     def __init__(
         self,
         frontend: str | dict[str, Any] | None = None,
-        channels: list[int] | None = None,
-        dim: int = 256,
-        dropout: float = 0.1,
+        channels: list[Count] | None = None,
+        dim: Count = 256,
+        dropout: Share = 0.1,
         norm: Norm = "batch",
     ) -> None:
         super().__init__(frontend, dim)
-        widths = channels or [24, 48, 96, 192]
+        widths = [24, 48, 96, 192] if channels is None else channels
+        if not widths:
+            raise InputError("mel_cnn: channels is empty; name those of one block at least")
         pairs = zip([self.channels, *widths], widths, strict=False)
         self.stages = nn.Sequential(*(Stage(a, b, norm) for a, b in pairs)).to(memory_format=torch.channels_last)
         self.stride = 2 ** len(widths)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from crossmodal.encoders.audio._layers import Norm, input_norm, maximum, mean, norm_layer
 from crossmodal.encoders.audio._spectral import Spectral, rescaled, whole
+from crossmodal.settings import Count, Share
 
 
 class Timbral(nn.Module):
@@ -81,11 +82,11 @@ class MusiCNN(Spectral):
     def __init__(
         self,
         frontend: str | dict[str, Any] | None = None,
-        timbral: int = 204,
-        temporal: int = 51,
-        backend: int = 64,
-        dim: int = 200,
-        dropout: float = 0.5,
+        timbral: Count = 204,
+        temporal: Count = 51,
+        backend: Count = 64,
+        dim: Count = 200,
+        dropout: Share = 0.5,
         norm: Norm = "batch",
     ) -> None:
         super().__init__(frontend, dim)

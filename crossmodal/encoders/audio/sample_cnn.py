@@ -14,6 +14,7 @@ from crossmodal.audio import frontends
 from crossmodal.encoders.audio._layers import Norm, mean, norm_layer
 from crossmodal.encoders.audio._spectral import whole
 from crossmodal.errors import InputError, listed
+from crossmodal.settings import Count
 from crossmodal.types import AudioEncoder
 
 Samples = TypeVar("Samples", int, Tensor)
@@ -48,14 +49,14 @@ class SampleCNN(nn.Module, AudioEncoder):
     def __init__(
         self,
         frontend: str | dict[str, Any] | None = None,
-        strides: list[int] | None = None,
-        channels: list[int] | None = None,
+        strides: list[Count] | None = None,
+        channels: list[Count] | None = None,
         norm: Norm = "batch",
     ) -> None:
         super().__init__()
         self.frontend = frontends.build(self.published if frontend is None else frontend, "sample_cnn: frontend")
-        self.strides = strides or self._strides(self.frontend.sample_rate)
-        widths = channels or [128, 128, 128, *[256] * 6, 512]
+        self.strides = self._strides(self.frontend.sample_rate) if strides is None else strides
+        widths = [128, 128, 128, *[256] * 6, 512] if channels is None else channels
         self._check(widths)
         self.dim, self.window = widths[-1], 3 * math.prod(self.strides)
         layers = [self._layer(self.frontend.channels, widths[0], norm, 3, 3, 0)]
@@ -74,7 +75,7 @@ class SampleCNN(nn.Module, AudioEncoder):
             raise InputError("sample_cnn sees waveforms: its front end is named 'raw'")
         if len(widths) != len(self.strides) + 1:
             raise InputError(f"sample_cnn: {len(self.strides)} strides take one more of channels, not {len(widths)}")
-        if min(self.strides) < 2 or self.steps(3 * math.prod(self.strides)) < 1:
+        if min(self.strides, default=0) < 2 or self.steps(3 * math.prod(self.strides)) < 1:
             raise InputError(f"sample_cnn: strides {self.strides} leave no step; all are 2 or more, the last 2 or 3")
 
     @staticmethod

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from crossmodal.encoders.audio._layers import Norm, mean, norm_layer, poolings
 from crossmodal.encoders.audio._spectral import Spectral, rescaled, whole
+from crossmodal.errors import InputError
+from crossmodal.settings import Count
 
 
 class VGGRes(Spectral):
@@ -30,12 +32,14 @@ class VGGRes(Spectral):
     def __init__(
         self,
         frontend: str | dict[str, Any] | None = None,
-        channels: list[int] | None = None,
-        dim: int = 512,
+        channels: list[Count] | None = None,
+        dim: Count = 512,
         norm: Norm = "batch",
     ) -> None:
         super().__init__(frontend, dim)
-        widths = channels or [128, 128, 256, 512]
+        widths = [128, 128, 256, 512] if channels is None else channels
+        if not widths:
+            raise InputError("vgg_res: channels is empty; name those of one block at least")
         pairs = list(zip([self.channels, *widths], widths, strict=False))
         self.blocks = nn.ModuleList(self._block(a, b, norm) for a, b in pairs).to(memory_format=torch.channels_last)
         self.res_convs = nn.ModuleList(nn.Identity() if a == b else nn.Conv2d(a, b, 1) for a, b in pairs)

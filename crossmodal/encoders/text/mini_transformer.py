@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from crossmodal.data.text import chunks
 from crossmodal.errors import InputError
+from crossmodal.settings import Count, Range, Share
 from crossmodal.types import TextEncoder, Tokens
 
 PAD = "[PAD]"
@@ -47,12 +49,12 @@ class MiniTransformer(nn.Module, TextEncoder):
 
     def __init__(
         self,
-        vocabulary: int = 8000,
-        dim: int = 192,
-        layers: int = 2,
-        heads: int = 4,
-        dropout: float = 0.1,
-        chunk_tokens: int = 64,
+        vocabulary: Annotated[int, Range(257)] = 8000,  # 256 bytes and the padding
+        dim: Count = 192,
+        layers: Count = 2,
+        heads: Count = 4,
+        dropout: Share = 0.1,
+        chunk_tokens: Count = 64,
     ) -> None:
         super().__init__()
         if dim % heads:
