@@ -34,7 +34,6 @@ HEEDED = (
     "fsdp_min_num_params",
 )
 
-
 _plan: list[FullyShardedDataParallelPlugin] = []  # once it was found
 
 
