@@ -42,7 +42,7 @@ Synthetic music: 1,200 pieces of 8 s, of which 816 train, split `combination`, s
 combinations of attributes that training never heard. Logistic probes on frozen features, whole tracks, C chosen on the
 valid part, balanced accuracy on the test part; "untrained" and "trained" are means over the tagsets, the columns after
 them single tagsets of the trained network. {seeds} seeds of the training; the gain pairs them, with a 95 % interval by
-Student's t over seeds. Seconds are of a whole run on one thread with other runs beside it.
+Student's t over seeds. Seconds are of a whole run on {threads} threads, {at_once} runs at a time on one machine.
 """
 
 FAMILIES = ("deezer", "ismir2025")
@@ -123,7 +123,7 @@ def main() -> None:
         lines.append(row(recipe, [found[recipe, seed, True] for seed in seeds], before))
     names = [name for name in found[jobs[0]] if name != "seconds"]
     head = ["recipe", "untrained", "trained", "gain", "", *names, "seconds"]
-    table = [HEAD.format(seeds=given.seeds), "| " + " | ".join(head) + " |", "| --- " * len(head) + "|", *lines]
+    table = [HEAD.format(**vars(given)), "| " + " | ".join(head) + " |", "| --- " * len(head) + "|", *lines]
     given.out.write_text("\n".join(table) + "\n")
     print("\n".join(table))
 
