@@ -113,7 +113,8 @@ def check_known(config: Config, manifest: Manifest) -> None:
 def check_words(config: Config, model: DualEncoder) -> None:
     """Refuse what asks in words of a model of audio alone."""
     if not model.reads:
-        asked = [f"tasks.{name}" for name in config.tasks if name == "retrieval"] + ["queries"] * bool(config.queries)
+        asked = [f"tasks.{name}" for name in config.tasks if name in ("retrieval", "zero_shot")]
+        asked += ["queries"] * bool(config.queries)
         if asked:
             raise InputError(f"{listed(asked)}: words are asked, but text_encoder is none; leave it out, or name one")
 
