@@ -77,11 +77,12 @@ class Tagger:
     def __init__(
         self, model: DualEncoder, words: Sequence[str], language: str, calibration: Calibration | None = None
     ) -> None:
+        if calibration is not None:
+            calibration.check(model)
         self.words = list(words)
         self.vectors = word_vectors(model.embed_text, words, language)
         self.scales: list[Scale] = [COSINE] * len(words)
         if calibration is not None:
-            calibration.check(model)
             asked = zip(words, self.vectors, strict=True)
             self.scales = [calibration.scale(word, language, vector) for word, vector in asked]
 
@@ -102,6 +103,6 @@ def word_vectors(
 
     A word's prompts are embedded by themselves, so that its vector does not depend on the other words.
     """
-    bar = tqdm(words, desc="words", unit="word", leave=False)
+    bar = tqdm(words, desc="words", unit="word", disable=None, leave=False)
     means = np.stack([embed(prompts(word, language)).mean(axis=0) for word in bar])
     return np.asarray(means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12), dtype=np.float32)

@@ -13,7 +13,7 @@ import typer
 
 from crossmodal import __version__
 from crossmodal.audio import SUFFIXES
-from crossmodal.cli import data
+from crossmodal.cli import data, tag
 from crossmodal.cli.shared import EngineName, ManifestFolder, Workers, say
 from crossmodal.errors import InputError, Interrupted, SharedError
 
@@ -31,6 +31,8 @@ app = typer.Typer(
 )
 
 app.add_typer(data.app, name="data")
+app.command()(tag.tag)
+app.command()(tag.calibrate)
 
 RunFolder = Annotated[Path, typer.Argument(help="A run's folder, or its experiment's (the newest run then).")]
 

@@ -73,7 +73,7 @@ class ZeroShot(Task):
         scored = {f"/{tagset}": self._scored(embedded, part, reference, tags) for tagset, tags in judged.items()}
         found: dict[str, Any] = {}
         every = {"": _together(list(scored.values())), **scored}
-        for name, words in tqdm(every.items(), desc="zero-shot tags", unit="tagset", leave=False):
+        for name, words in tqdm(every.items(), desc="zero-shot tags", unit="tagset", disable=None, leave=False):
             found |= self._text_to_audio(name, words) | self._audio_to_text(name, words)
             found |= self._calibration(name, words)
         return found
