@@ -19,6 +19,7 @@ from crossmodal.zero_shot import MEASURES, Row, Taggram
 FORMATS: dict[str, dict[str, Any]] = {".png": {}, ".pdf": {"CreationDate": None}}  # and what is kept out: the clock
 WIDTH, ROW, MARGIN = 7.5, 0.24, 0.75  # inches
 LONGEST = 32  # letters of a word
+MOST = 1000  # words: matplotlib draws no more than 65,536 pixels
 
 
 def draw(taggram: Taggram, path: Path, title: str = "") -> list[str]:
@@ -28,11 +29,11 @@ def draw(taggram: Taggram, path: Path, title: str = "") -> list[str]:
         The words with letters that the font lacks, which stand as boxes.
 
     Raises:
-        InputError: a name that ends otherwise, no words, or a full disk.
+        InputError: a name that ends otherwise, no words or too many, or a full disk.
     """
     kind = format_of(path)
-    if not taggram.rows:
-        raise InputError(f"the picture {path} would show no words")
+    if not 0 < len(taggram.rows) <= MOST:
+        raise InputError(f"the picture {path} would show {len(taggram.rows)} words; it can show 1 to {MOST}")
     panels = [[row for row in taggram.rows if row.measure == measure] for measure in MEASURES]
     panels = [rows for rows in panels if rows]
     heights = [len(rows) * ROW + MARGIN for rows in panels]
@@ -69,7 +70,7 @@ def _panel(figure: Figure, ax: Axes, taggram: Taggram, rows: Sequence[Row]) -> N
     means = ax.secondary_yaxis("right")
     means.set_yticks(range(len(rows)), [f"{row.mean:.2f}" for row in rows], fontsize=7, color="0.35")
     means.tick_params(length=0)
-    said = f"mean {rows[0].measure}"
+    said = f"mean\n{rows[0].measure}"
     ax.annotate(said, (1, 1), (4, 2), "axes fraction", "offset points", fontsize=7, color="0.35")
     ax.tick_params(axis="y", length=0)
     ax.tick_params(axis="x", labelsize=8, length=2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -151,6 +153,8 @@ def test_a_known_tag_has_a_probability_in_any_language_and_other_words_a_percent
     }
     assert {key: made.scale(*key, vector).measure for key in measures} == measures
     assert LEAST == 5
+    swapped = replace(made, labels=1 - made.labels.clip(0))  # all but three are rare now
+    assert swapped.scale("rare", "en", vector).measure == "percentile"
     reference = cosines(made.vectors, vector)
     values = np.linspace(-1, 1, 7)
     expected = platt(reference, made.labels[:, 0], made.track, made.weights)(values)

@@ -52,12 +52,13 @@ def test_the_same_bytes_again_and_nothing_else(tmp_path: Path) -> None:
         draw(taggram({"organ": [0.1, 0.9]}), tmp_path / name, "x")
     for suffix in ("png", "pdf"):
         assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+    assert b"CreationDate" not in (tmp_path / "a.pdf").read_bytes()
     assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_words_that_are_no_markup_are_drawn_and_those_without_letters_told(tmp_path: Path) -> None:
-    words = {"$x^{": [0.1], "şarkı, ağır": [0.2], "a very " + "long " * 30: [0.3], "古箏": [0.4], "": [0.5]}
-    assert draw(taggram(words), tmp_path / "a.png", "$\\frac{.wav" + "w" * 300) == ["古箏"]
+    words = {"$x^{$": [0.1], "şarkı, ağır": [0.2], "a very " + "long " * 30: [0.3], "古箏": [0.4], "": [0.5]}
+    assert draw(taggram(words), tmp_path / "a.png", "$\\frac{$.wav" + "w" * 300) == ["古箏"]
 
 
 @pytest.mark.parametrize("values", [[-0.4, -0.2], [0.0, 0.0], [0.3]])
@@ -68,6 +69,8 @@ def test_raw_cosines_of_any_size(tmp_path: Path, values: list[float]) -> None:
 def test_what_cannot_be_drawn_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.jpeg ends in '.jpeg'; valid are .png, .pdf"):
         draw(taggram({"organ": [0.1]}), tmp_path / "a.jpeg")
-    with pytest.raises(InputError, match="would show no words"):
+    with pytest.raises(InputError, match="would show 0 words; it can show 1 to 1000"):
         draw(taggram({}), tmp_path / "a.png")
+    with pytest.raises(InputError, match="would show 1001 words"):
+        draw(taggram({f"word {number}": [0.1] for number in range(1001)}), tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from crossmodal.model import DualEncoder
     from crossmodal.zero_shot import Tagger, Taggram
 
-TOP = 15  # words
+TOP, MOST = 15, 500  # words of each measure
 RAW = "no calibration: scores are raw cosines, which do not compare between words; crossmodal calibrate RUN makes one"
 Home = Annotated[
     Path, typer.Argument(metavar="RUN_OR_MODEL", help="A run's folder, its experiment's, or that of a saved model.")
@@ -43,7 +43,9 @@ def tag(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     top: Annotated[
         int | None,
-        typer.Option(min=1, help=f"Words shown, those of the highest means; {TOP} unless given, with --json all."),
+        typer.Option(
+            min=1, max=MOST, help=f"Words shown, those of the highest means; {TOP} unless given, with --json all."
+        ),
     ] = None,
 ) -> None:
     """Say how well words fit a file over time: any words in any language, calibrated once `calibrate` was run.

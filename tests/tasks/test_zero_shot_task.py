@@ -14,6 +14,7 @@ from crossmodal.data.manifest import Manifest
 from crossmodal.embedding import Vectors
 from crossmodal.errors import InputError
 from crossmodal.metrics import chance
+from crossmodal.metrics.bootstrap import bootstrap_statistic
 from crossmodal.model import TrackVectors
 from crossmodal.tasks.zero_shot import ZeroShot
 from crossmodal.zero_shot import word_vectors
@@ -121,6 +122,19 @@ def test_words_rank_tracks(stand: Stand, figures: dict[str, dict[str, float]], e
         assert figure["low"] <= figure["value"] <= figure["high"]
         every += found
     assert figures[f"text_to_audio/map{ending}"]["value"] == pytest.approx(np.mean(every))
+
+
+def test_intervals_draw_whole_groups_again(stand: Stand, figures: dict[str, dict[str, float]]) -> None:
+    columns = [(truth(stand, "instrument", tag), means(stand, tag, True)) for tag in TAGSETS["instrument"]]
+
+    def precision(rows: np.ndarray) -> float:
+        return float(np.mean([average_precision_score(np.array(t)[rows], np.array(m)[rows]) for t, m in columns]))
+
+    tracks = stand.part("test").tracks
+    found = bootstrap_statistic(precision, list(tracks["group"].where(tracks["group"] != "", tracks["track_id"])), 30)
+    figure = figures["text_to_audio/instrument/map"]
+    assert [figure[key] for key in ("value", "low", "high")] == pytest.approx(list(found))
+    assert found.low < found.high
 
 
 @pytest.mark.parametrize("ending", ["", "_of_cosines"])
