@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from crossmodal.calibration import Calibration
+from crossmodal.checks import check_words
 from crossmodal.data.manifest import Manifest
 from crossmodal.embedding import Vectors
 from crossmodal.errors import InputError
@@ -80,9 +83,10 @@ def stand() -> Stand:
 
 @pytest.fixture(scope="module")
 def figures(stand: Stand) -> dict[str, dict[str, float]]:
-    return ZeroShot(draws=30).evaluate(stand)  # type: ignore[arg-type]
+    return ZeroShot(draws=12).evaluate(stand)  # type: ignore[arg-type]
 
 
+@cache
 def scores(stand: Stand, tag: str, calibrated: bool, language: str = "en") -> list[np.ndarray]:
     """The scores of each test track's segments."""
     (vector,) = word_vectors(stand.texts, [tag], language)
@@ -131,7 +135,7 @@ def test_intervals_draw_whole_groups_again(stand: Stand, figures: dict[str, dict
         return float(np.mean([average_precision_score(np.array(t)[rows], np.array(m)[rows]) for t, m in columns]))
 
     tracks = stand.part("test").tracks
-    found = bootstrap_statistic(precision, list(tracks["group"].where(tracks["group"] != "", tracks["track_id"])), 30)
+    found = bootstrap_statistic(precision, list(tracks["group"].where(tracks["group"] != "", tracks["track_id"])), 12)
     figure = figures["text_to_audio/instrument/map"]
     assert [figure[key] for key in ("value", "low", "high")] == pytest.approx(list(found))
     assert found.low < found.high
@@ -220,7 +224,14 @@ def test_a_language_puts_the_tags_into_its_words(stand: Stand, figures: dict[str
 
 
 def test_the_same_again(stand: Stand, figures: dict[str, dict[str, float]]) -> None:
-    assert ZeroShot(draws=30).evaluate(stand) == figures  # type: ignore[arg-type]
+    assert ZeroShot(draws=12).evaluate(stand) == figures  # type: ignore[arg-type]
+
+
+def test_an_experiment_without_words_cannot_have_it() -> None:
+    config = SimpleNamespace(tasks={"neighbours": {}, "zero_shot": {}}, queries=[])
+    with pytest.raises(InputError, match=r"^tasks\.zero_shot: words are asked, but text_encoder is none"):
+        check_words(config, SimpleNamespace(reads=False))  # type: ignore[arg-type]
+    check_words(config, SimpleNamespace(reads=True))  # type: ignore[arg-type]
 
 
 def test_mistakes_are_told(stand: Stand) -> None:
