@@ -99,7 +99,7 @@ class View:
             InputError: a record that was changed after it was written.
         """
         path = self.base.folder / "journal"
-        if path.exists() and path.stat().st_size == self.end:
+        if path.exists() and path.stat().st_size == self.end > len(journal.MAGIC):
             return self
         puts, slots, dead, end = list(self.puts), dict(self.slots), set(self.dead), self.end
         free = self._slots
