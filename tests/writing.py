@@ -35,9 +35,9 @@ def change(index: SearchIndex, held: dict[str, int], turn: int, rng: np.random.G
     if kind == "compact":
         return index.compact, dict(held)
     if kind == "delete":
-        gone = sorted(held)[: int(rng.integers(0, 4))]
+        gone = sorted(held)[: int(rng.integers(0, len(held) + 1))]
         return (lambda: index.delete(gone)), {name: year for name, year in held.items() if name not in gone}
-    names = [f"{turn} {i}" for i in range(int(rng.integers(1, 200)))]
+    names = [f"{turn} {i}" for i in range(int(rng.integers(1, 100)))]
     if kind == "update":
         names += sorted(held)[:3]
     call = index.add if kind == "add" else index.update

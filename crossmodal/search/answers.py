@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.search.material import Floats, Ints
-from crossmodal.search.nearest import Bools, Found, approximate, exact, rounded, wants_exact
+from crossmodal.search.nearest import Bools, approximate, exact, rounded, wants_exact
 from crossmodal.search.view import Hit, View
 
 ROUNDS = 3  # in which an approximate index is asked for twice as many; then all are compared
@@ -28,33 +28,40 @@ def answered(
     ranked: list[Ranked] = [[] for _ in queries]
     pending = np.arange(len(queries))
     for turn in itertools.count():
-        parts = _nearest(view, queries[pending], count << turn, masks, turn < ROUNDS)
-        rows = np.concatenate([part.rows for part in parts], axis=1)
-        bounds = np.max([part.bounds for part in parts], axis=0)
+        fast = turn < ROUNDS and _is_fast(view, count << turn, masks[0])
+        rows, bounds = _nearest(view, queries[pending], count << turn, masks, fast)
         uncertain = []
         for query, found, bound in zip(pending, rows, bounds, strict=True):
-            ranked[query] = _best(view, queries[query], found[found >= 0], k, barred)
-            if bound > -np.inf and (len(ranked[query]) < k or ranked[query][-1][2] <= bound + NOISE):
+            best = _best(view, queries[query], found[found >= 0], k, barred)
+            if bound > -np.inf and (len(best) < k or best[-1][2] <= bound + NOISE):
                 uncertain.append(query)
+            elif fast:  # of a track that was found, a better segment may not have been
+                best = _best(view, queries[query], view.rows(np.array([slot for slot, _, _ in best])), k, barred)
+            ranked[query] = best
         if not uncertain:
             return view.hits(ranked)
         pending = np.array(uncertain)
     raise AssertionError("all rows have been compared")
 
 
+def _is_fast(view: View, count: int, mask: Bools | None) -> bool:
+    """Whether the generation has an index that is worth asking."""
+    fitted = view.base.fitted
+    return fitted.index is not None and not wants_exact(view.base.vectors, count, fitted.effort, mask)
+
+
 def _nearest(
     view: View, queries: Floats, count: int, masks: tuple[Bools | None, Bools | None], fast: bool
-) -> list[Found]:
-    """Rows of the generation, and of the journal, which is always searched exactly."""
+) -> tuple[Ints, Floats]:
+    """Rows of the generation and of the journal, which is always searched exactly, and what no other row exceeds."""
     fitted, vectors, mask = view.base.fitted, view.base.vectors, masks[0]
-    if fitted.index is None or not fast or wants_exact(vectors, count, fitted.effort, mask):
-        base = exact(queries, vectors, count, mask)
-    else:
+    if fast:
         base = approximate(queries, vectors, fitted.index, fitted.kind, fitted.effort, count, mask)
-    if not len(view.added):
-        return [base]
+    else:
+        base = exact(queries, vectors, count, mask)
     later = exact(queries, view.added, count, masks[1])
-    return [base, later._replace(rows=np.where(later.rows < 0, -1, later.rows + len(vectors)))]
+    rows = np.where(later.rows < 0, -1, later.rows + len(vectors))
+    return np.concatenate([base.rows, rows], axis=1), np.maximum(base.bounds, later.bounds)
 
 
 def _best(view: View, query: Floats, rows: Ints, k: int, barred: Ints) -> Ranked:

@@ -75,8 +75,12 @@ class SearchIndex:
             InputError: there is no such track.
         """
         view = self._view
-        rows = view.segments(*view.places([track_id], need=True))
+        rows = view.rows(np.array(view.places([track_id], need=True)))
         return np.array([view.span(int(row)) for row in rows]), view.vectors(rows)
+
+    def material(self) -> Material:
+        """All that the index holds, to be written elsewhere."""
+        return self._view.material()
 
     @classmethod
     def build(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +54,22 @@ def arranged(
     first = np.cumsum(counts) - counts
     moved = ranges(first[order], counts[order])
     return Material(tracks.take(pa.array(order)), counts[order], bounds[moved], rows[moved], take, dim)
+
+
+def merged(parts: Sequence[Material]) -> Material:
+    """Several materials as one; no id may stand in two of them."""
+    starts = np.cumsum([0, *(len(part.rows) for part in parts)])
+
+    def take(rows: Ints) -> Floats:
+        which = np.searchsorted(starts, rows, side="right") - 1
+        found = np.empty((len(rows), parts[0].dim), dtype=np.float32)
+        for number, part in enumerate(parts):
+            found[which == number] = part.take(part.rows[rows[which == number] - starts[number]])
+        return found
+
+    tracks, counts = joined([part.tracks for part in parts]), np.concatenate([part.counts for part in parts])
+    bounds = np.concatenate([part.bounds for part in parts])
+    return arranged(tracks, counts, bounds, np.arange(starts[-1]), take, parts[0].dim)
 
 
 def ranges(first: Ints, counts: Ints) -> Ints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple, overload
@@ -235,20 +235,22 @@ class View:
         """The rows of the generation, and of the journal, of the slots that a mask marks."""
         return slots[self.base.owner], slots[self.owner]
 
-    def segments(self, slot: int) -> Ints:
-        """The rows of a slot's segments."""
-        first = int(self.base.first[slot]) if slot < len(self.base.first) else int(self.counts[:slot].sum())
-        return np.arange(first, first + int(self.counts[slot]))
+    @cached_property
+    def first(self) -> Ints:
+        """The first row of each slot, ``(slots,)``."""
+        base = len(self.base.first)
+        later = self.counts[base:]
+        return np.concatenate([self.base.first, len(self.base.owner) + np.cumsum(later) - later])
+
+    def rows(self, slots: Ints) -> Ints:
+        """The rows of all segments of slots, one slot after another."""
+        return ranges(self.first[slots], self.counts[slots])
 
     def material(self) -> Material:
         """The live tracks, to be written as a new generation."""
-        starts = np.cumsum(self.counts) - self.counts
-        counts = self.counts[self.live]
-        rows = ranges(starts[self.live], counts)
-        base = len(self.base.owner)
+        rows = self.rows(self.live)
         spans = np.concatenate([np.stack([self.base.start, self.base.end], axis=1), self.bounds])
-        assert base <= len(spans)
-        return arranged(self.tracks.table, counts, spans[rows], rows, self.vectors, self.dim)
+        return arranged(self.tracks.table, self.counts[self.live], spans[rows], rows, self.vectors, self.dim)
 
     def places(self, track_ids: Collection[str], need: bool = False) -> list[int]:
         """The slots of tracks; those that are not there are left out.
@@ -265,8 +267,7 @@ class View:
         """Answers from (slot, row, score); the metadata of all of them are read at once."""
         flat = [slot for answer in ranked for slot, _, _ in answer]
         metadata = iter(self.table.take(pa.array(flat, type=pa.int64())).to_pylist())
-        make: Callable[..., Hit] = self._hit
-        return [[make(rank, next(metadata), *found) for rank, found in enumerate(a, start=1)] for a in ranked]
+        return [[self._hit(rank, next(metadata), *found) for rank, found in enumerate(a, start=1)] for a in ranked]
 
     def _hit(self, rank: int, metadata: dict[str, Any], _: int, row: int, score: float) -> Hit:
         return Hit(metadata.pop("track_id"), score, *self.span(row), rank, metadata)

@@ -12,7 +12,7 @@ from crossmodal.search import SearchIndex
 from crossmodal.search.checks import verify
 
 
-@pytest.mark.parametrize("kills", [pytest.param(5, id="few"), pytest.param(200, id="many", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [pytest.param(3, id="few"), pytest.param(200, id="many", marks=pytest.mark.slow)])
 def test_what_was_acknowledged_outlives_any_kill(tmp_path: Path, kills: int) -> None:
     folder, rng = tmp_path / "index", np.random.default_rng(kills)
     index = SearchIndex.build(folder, *writing.tables(["first"], 0), "m")
@@ -22,10 +22,10 @@ def test_what_was_acknowledged_outlives_any_kill(tmp_path: Path, kills: int) -> 
         assert verify(folder) == []
         found = {track["track_id"]: track["year"] for track in index.refresh().tracks}
         done = [held for what, held in told if what == "done"]
-        last = told[-1][1]  # a change that was begun may be there or not; done if it was acknowledged
         before = done[-1] if done else previous
+        last = told[-1][1] if told else previous  # a change that was begun may be there or not
         assert found in (before, last)
-        assert not (told[-1][0] == "done" and found != last)
+        assert found == last or told[-1][0] == "begun"
         cut += found == before != last
         for name in list(found)[-2:]:
             (vector,) = index.segments(name)[1]
