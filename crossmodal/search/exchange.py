@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crossmodal.errors import InputError, listed
@@ -113,7 +114,10 @@ def _read(path: Path) -> tuple[pa.Table, Floats]:
 
 
 def _matrix(column: pa.Array, where: str) -> Floats:
-    lengths = {None if row is None else len(row) for row in column}
+    try:
+        lengths = pc.unique(pc.list_value_length(column)).to_pylist()
+    except pa.ArrowNotImplementedError as error:
+        raise InputError(f"{where}: vectors are {column.type}, not lists") from error
     if len(lengths) != 1 or None in lengths:
         raise InputError(f"{where}: vectors are lists of one length, but of {listed(lengths)}")
     try:

@@ -102,9 +102,10 @@ def checked(vectors: Floats, segments: pd.DataFrame, tracks: pd.DataFrame) -> Ma
 
 
 def unit(vectors: Floats) -> Floats:
-    """Rows at length one, float32."""
+    """Rows at length one, float32; those that are already, but for rounding, keep their bits."""
     vectors = np.asarray(vectors, dtype=np.float32)
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(np.abs(lengths - 1) < 1e-7, 1, lengths), dtype=np.float32)
 
 
 def check_directions(vectors: Floats, names: Callable[[int], str]) -> None:

@@ -129,9 +129,7 @@ class Index(RuleBasedStateMachine):
         shutil.rmtree(getattr(self, "folder", "/nonexistent"), ignore_errors=True)
 
 
-@pytest.mark.parametrize(
-    "examples", [pytest.param(6, id="few"), pytest.param(1000, id="many", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("examples", [pytest.param(6, id="few"), pytest.param(1000, id="many", marks=pytest.mark.slow)])
 def test_any_order_of_changes_gives_what_a_dict_holds(examples: int) -> None:
     checks = [HealthCheck.too_slow]
     chosen = settings(
