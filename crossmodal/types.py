@@ -302,7 +302,6 @@ class Index(Protocol):
     """
 
     threads: ClassVar[int | None] = None  # a number where what is built depends on it
-    mapping: ClassVar[int] = 0  # FAISS' flag that reads its file as a memory map
 
     def instead(self, rows: int, dim: int) -> str | None:
         """The kind to build in this one's place; by default None, this one."""
@@ -318,6 +317,10 @@ class Index(Protocol):
 
     def build(self, vectors: NDArray[np.float32]) -> Any:
         """A FAISS index over ``vectors (n, dim)``, which may be a memory map; the same vectors give the same index."""
+        raise NotImplementedError
+
+    def read(self, path: str) -> Any:
+        """The index that FAISS has written as a file, as a memory map."""
         raise NotImplementedError
 
     def parameters(self, effort: Mapping[str, int], times: float, selector: Any) -> Any:

@@ -21,7 +21,6 @@ class Hnsw(Index):
     """
 
     threads: ClassVar[int | None] = 1  # the graph depends on the order in which threads link
-    mapping: ClassVar[int] = faiss.IO_FLAG_MMAP_IFC
 
     def __init__(self, links: int = 32, breadth: int = 100) -> None:
         self.links, self.breadth = links, breadth
@@ -42,6 +41,10 @@ class Hnsw(Index):
         index.train(np.ascontiguousarray(vectors[:100_000]))
         index.add(vectors)
         return index
+
+    def read(self, path: str) -> faiss.Index:
+        """Codes and links stay in the file."""
+        return faiss.read_index(path, faiss.IO_FLAG_MMAP_IFC)
 
     def parameters(self, effort: Mapping[str, int], times: float, selector: Any) -> Any:
         """``efSearch``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import faiss
 import numpy as np
@@ -15,8 +15,6 @@ from crossmodal.types import Index
 
 class Ivf(Index):
     """FAISS IndexIVFFlat: ``4 * dim + 8`` bytes a vector."""
-
-    mapping: ClassVar[int] = faiss.IO_FLAG_MMAP
 
     def resident(self, rows: int, dim: int) -> int:
         """Vectors and their numbers."""
@@ -31,6 +29,10 @@ class Ivf(Index):
         dim, number = vectors.shape[1], _lists.lists(len(vectors))
         quantizer = faiss.IndexFlatIP(dim)
         return _lists.filled(faiss.IndexIVFFlat(quantizer, dim, number, faiss.METRIC_INNER_PRODUCT), vectors)
+
+    def read(self, path: str) -> faiss.Index:
+        """The lists stay in the file."""
+        return _lists.mapped(path)
 
     def parameters(self, effort: Mapping[str, int], times: float, selector: Any) -> Any:
         """``nprobe``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import faiss
 import numpy as np
@@ -19,8 +19,6 @@ class IvfPq(Index):
     Args:
         grouped: dimensions that share a byte, as far as they divide the vector's.
     """
-
-    mapping: ClassVar[int] = faiss.IO_FLAG_MMAP
 
     def __init__(self, grouped: int = 4) -> None:
         self.grouped = grouped
@@ -43,6 +41,10 @@ class IvfPq(Index):
         index.pq.cp.min_points_per_centroid = 1  # fewer than FAISS would like are told by the recall, not by a warning
         index.pq.cp.max_points_per_centroid = _lists.TRAINED
         return _lists.filled(index, vectors)
+
+    def read(self, path: str) -> faiss.Index:
+        """The lists stay in the file."""
+        return _lists.mapped(path)
 
     def parameters(self, effort: Mapping[str, int], times: float, selector: Any) -> Any:
         """``nprobe``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import faiss
 import numpy as np
@@ -15,8 +15,6 @@ from crossmodal.types import Index
 
 class IvfSq(Index):
     """FAISS IndexIVFScalarQuantizer: ``dim + 8`` bytes a vector."""
-
-    mapping: ClassVar[int] = faiss.IO_FLAG_MMAP
 
     def resident(self, rows: int, dim: int) -> int:
         """Codes and their numbers."""
@@ -32,6 +30,10 @@ class IvfSq(Index):
         quantizer = faiss.IndexFlatIP(dim)
         index = faiss.IndexIVFScalarQuantizer(quantizer, dim, number, kind, faiss.METRIC_INNER_PRODUCT)
         return _lists.filled(index, vectors)
+
+    def read(self, path: str) -> faiss.Index:
+        """The lists stay in the file."""
+        return _lists.mapped(path)
 
     def parameters(self, effort: Mapping[str, int], times: float, selector: Any) -> Any:
         """``nprobe``."""

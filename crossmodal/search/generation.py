@@ -20,6 +20,7 @@ from crossmodal.files import atomic, make_folder, remove, sync, write_json
 from crossmodal.search import journal
 from crossmodal.search.material import Floats, Ints, Material, hashed
 from crossmodal.search.tuning import Fitted, built, fit
+from crossmodal.types import Index
 
 VERSION = 2
 NAME = re.compile(r"gen-\d{6}")
@@ -183,7 +184,7 @@ def opened(folder: Path, digest: str) -> Generation:
     tracks, ids, segments = (_table(folder / f"{name}.arrow") for name in ("tracks", "ids", "segments"))
     vectors = mapped(folder / "vectors.npy")
     kind = built(info["built"], info["built_settings"])
-    index = _read_index(folder / "index.faiss", kind.mapping) if "index.faiss" in info["files"] else None
+    index = _read_index(folder / "index.faiss", kind) if "index.faiss" in info["files"] else None
     found = {"tracks": {len(tracks), len(ids)}, "segments": {len(segments), len(vectors)}, "dim": {vectors.shape[1]}}
     if index is not None:
         found["segments"].add(index.ntotal)
@@ -263,9 +264,9 @@ def _column(table: pa.Table, name: str) -> NDArray[Any]:
     return column.chunk(0).to_numpy()  # type: ignore[no-any-return]
 
 
-def _read_index(path: Path, mapping: int) -> faiss.Index:
+def _read_index(path: Path, kind: Index) -> faiss.Index:
     try:
-        return faiss.read_index(str(path), mapping)
+        return kind.read(str(path))
     except RuntimeError as error:
         reason = str(error).splitlines()[-1]
         raise InputError(f"{path} is not what was written: {reason}; build the index again") from error

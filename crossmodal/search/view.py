@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -264,10 +266,21 @@ class View:
         return [slot for slot in found.values() if slot is not None]
 
     def hits(self, ranked: Sequence[Sequence[tuple[int, int, float]]]) -> list[list[Hit]]:
-        """Answers from (slot, row, score); the metadata of all of them are read at once."""
-        flat = [slot for answer in ranked for slot, _, _ in answer]
-        metadata = iter(self.table.take(pa.array(flat, type=pa.int64())).to_pylist())
-        return [[self._hit(rank, next(metadata), *found) for rank, found in enumerate(a, start=1)] for a in ranked]
+        """Answers from (slot, row, score); the metadata are read of these tracks alone."""
+        return [[self._hit(rank, *found) for rank, found in enumerate(answer, start=1)] for answer in ranked]
 
-    def _hit(self, rank: int, metadata: dict[str, Any], _: int, row: int, score: float) -> Hit:
+    def _hit(self, rank: int, slot: int, row: int, score: float) -> Hit:
+        metadata = self._metadata(slot)
         return Hit(metadata.pop("track_id"), score, *self.span(row), rank, metadata)
+
+    def _metadata(self, slot: int) -> dict[str, Any]:
+        """A track's columns, from the one table that it stands in: taking rows of many tables copies all of them."""
+        part = bisect_right(self._starts, slot) - 1
+        table = self.puts[part - 1].tracks if part else self.base.tracks
+        found: dict[str, Any] = table.slice(slot - self._starts[part], 1).to_pylist()[0]
+        return {name: found.get(name) for name in self.table.column_names}
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """The first slot of the generation, and of each put."""
+        return [0, *itertools.accumulate((len(put.counts) for put in self.puts), initial=len(self.base.hashes))]
