@@ -29,12 +29,14 @@ class Vectors:
         tracks: their vectors, one for each id.
         fingerprint: the model's.
         skipped: the tracks that could not, and why.
+        frontend: the fingerprint of the model's front end.
     """
 
     track_ids: tuple[str, ...]
     tracks: tuple[TrackVectors, ...]
     fingerprint: str
     skipped: tuple[Skipped, ...] = ()
+    frontend: str = ""
 
     @cached_property
     def vectors(self) -> Floats:
@@ -96,7 +98,7 @@ def embed(model: DualEncoder, manifest: Manifest, store: FeatureStore | None = N
     tracks = tuple(model.embed_features(features(), batch_size))
     if not tracks:
         raise InputError(f"none of {len(manifest)} tracks could be embedded; {listed(skipped, 1)}")
-    return Vectors(tuple(known), tracks, model.fingerprint, tuple(skipped))
+    return Vectors(tuple(known), tracks, model.fingerprint, tuple(skipped), model.audio_encoder.frontend.fingerprint)
 
 
 def _features(model: DualEncoder, manifest: Manifest, store: FeatureStore | None, track_id: str) -> Floats | Skipped:

@@ -33,6 +33,7 @@ class Embedding(Work):
         dim: of the vectors.
         width: of a row.
         trust: the outside classes that the model may name.
+        frontend: the fingerprint of the model's front end.
     """
 
     model: Path
@@ -40,6 +41,7 @@ class Embedding(Work):
     dim: int
     width: int
     trust: tuple[str, ...] = ()
+    frontend: str = ""
 
     name = "embed"
 
@@ -48,7 +50,8 @@ class Embedding(Work):
         """The work of a saved model."""
         model = DualEncoder.load(folder, trust)
         width = 3 + model.dim + model.audio_encoder.dim
-        return cls(Path(folder).resolve(), model.fingerprint, model.dim, width, tuple(trust))
+        frontend = model.audio_encoder.frontend.fingerprint
+        return cls(Path(folder).resolve(), model.fingerprint, model.dim, width, tuple(trust), frontend)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -114,4 +117,4 @@ def embed_files(
 
 def _vectors(results: Results, work: Embedding) -> Vectors:
     tracks = (work.track(np.asarray(results.rows(track))) for track in results.tracks)
-    return Vectors(tuple(results.tracks), tuple(tracks), work.fingerprint, tuple(results.skipped))
+    return Vectors(tuple(results.tracks), tuple(tracks), work.fingerprint, tuple(results.skipped), work.frontend)

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from crossmodal import config as configs
 from crossmodal import registry, report
 from crossmodal import settings as plain
@@ -73,11 +75,25 @@ def trusted(config: Config) -> list[str]:
     return [block["name"] for block in (config.audio_encoder, config.text_encoder) if ":" in block["name"]]
 
 
-def build_index(folder: Path, manifest: Manifest, vectors: Vectors) -> SearchIndex:
-    """Index the segments of embedded tracks, with the manifest's columns as their metadata."""
+def build_index(
+    folder: Path,
+    manifest: Manifest,
+    vectors: Vectors,
+    kind: str = "flat",
+    settings: Mapping[str, Any] | None = None,
+    recall: float = 0.95,
+) -> SearchIndex:
+    """Index the segments of embedded tracks; kind, settings and recall are those of `SearchIndex.build`."""
+    tables = vectors.segment_vectors, vectors.segments, catalogue(manifest, vectors)
+    return SearchIndex.build(
+        folder, *tables, vectors.fingerprint, kind, settings=settings, recall=recall, frontend=vectors.frontend
+    )
+
+
+def catalogue(manifest: Manifest, vectors: Vectors) -> pd.DataFrame:
+    """The embedded tracks as an index keeps them: the manifest's columns, and where the audio lies."""
     tracks = manifest.tracks.set_index("track_id", drop=False).loc[list(vectors.track_ids)].reset_index(drop=True)
-    tracks = tracks.assign(path=[str(manifest.path(track)) for track in tracks["track_id"]])
-    return SearchIndex.build(folder, vectors.segment_vectors, vectors.segments, tracks, vectors.fingerprint)
+    return tracks.assign(path=[str(manifest.path(track)) for track in tracks["track_id"]])
 
 
 def ask(index: SearchIndex, model: DualEncoder, text: str, k: int = 10) -> list[Hit]:

@@ -78,6 +78,16 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def sync(path: Path) -> None:
+    """Bring a file, or a folder and the files in it, to the disk: a rename must not get there before them."""
+    for found in [*path.iterdir(), path] if path.is_dir() else [path]:
+        descriptor = os.open(found, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text, whole or not at all."""
     with atomic(path) as temporary:

@@ -294,11 +294,38 @@ class Source(Protocol):
 
 
 class Index(Protocol):
-    """One kind of FAISS index over unit vectors: rows are numbered in the order they were added."""
+    """One kind of FAISS index over unit vectors: rows are numbered in the order they are added.
 
-    def build(self, vectors: np.ndarray) -> Any:
-        """A FAISS index over ``vectors (n, dim)`` float32."""
-        ...
+    What it finds are candidates, which are compared again by their exact vectors. An *effort* is how hard it looks:
+    ``depth``, candidates for each row that is asked for, beside whatever the kind itself needs. The first of its
+    `efforts` that reaches the recall asked for is kept. A kind without efforts is exact search.
+    """
+
+    threads: ClassVar[int | None] = None  # a number where what is built depends on it
+
+    def instead(self, rows: int, dim: int) -> str | None:
+        """The kind to build in this one's place; by default None, this one."""
+        return None
+
+    def resident(self, rows: int, dim: int) -> int:
+        """Bytes that a search keeps in memory, the exact vectors apart; by default all of these."""
+        return 4 * rows * dim
+
+    def efforts(self, rows: int) -> list[dict[str, int]]:
+        """Efforts to try over so many rows, the cheapest first; by default none: search is exact."""
+        return []
+
+    def build(self, vectors: NDArray[np.float32]) -> Any:
+        """A FAISS index over ``vectors (n, dim)``, which may be a memory map; the same vectors give the same index."""
+        raise NotImplementedError
+
+    def read(self, path: str) -> Any:
+        """The index that FAISS has written as a file, as a memory map."""
+        raise NotImplementedError
+
+    def parameters(self, effort: Mapping[str, int], times: float, selector: Any) -> Any:
+        """What FAISS' ``search`` is given as ``params`` to look ``times`` as hard among the rows of ``selector``."""
+        raise NotImplementedError
 
 
 class Task(Protocol):

@@ -13,8 +13,8 @@ import typer
 
 from crossmodal import __version__
 from crossmodal.audio import SUFFIXES
-from crossmodal.cli import data, tag
-from crossmodal.cli.shared import EngineName, ManifestFolder, Workers, say
+from crossmodal.cli import data, index, tag
+from crossmodal.cli.shared import EngineName, ManifestFolder, RunFolder, Workers, say
 from crossmodal.errors import InputError, Interrupted, SharedError
 
 # torch and the package's own parts are imported inside the commands: `--help` stays fast
@@ -31,10 +31,9 @@ app = typer.Typer(
 )
 
 app.add_typer(data.app, name="data")
+app.add_typer(index.app, name="index")
 app.command()(tag.tag)
 app.command()(tag.calibrate)
-
-RunFolder = Annotated[Path, typer.Argument(help="A run's folder, or its experiment's (the newest run then).")]
 
 Experiment = Annotated[
     list[str] | None, typer.Argument(help="[EXPERIMENT.yaml] [key=value ...] [~key ...]", show_default=False)
@@ -109,28 +108,6 @@ def embed(
     with embed_catalogue(find_run(run), Manifest.load(manifest), out, named(engine, workers)) as vectors:
         vectors.save(out)
         say(f"{out}: {len(vectors.track_ids)} tracks; {len(vectors.skipped)} skipped")
-
-
-@app.command()
-def index(
-    run: RunFolder,
-    manifest: ManifestFolder,
-    out: Annotated[Path | None, typer.Option(help="The index's folder; the run's own unless given.")] = None,
-    workers: Workers = 2,
-    engine: EngineName = "processes",
-) -> None:
-    """Build the search index of a manifest's tracks."""
-    from crossmodal.data.engine import named
-    from crossmodal.data.manifest import Manifest
-    from crossmodal.evaluation import build_index, embed_catalogue
-    from crossmodal.runs import find_run
-
-    found, tracks = find_run(run), Manifest.load(manifest)
-    folder = out or found.folder / "index"
-    with embed_catalogue(found, tracks, folder, named(engine, workers)) as vectors:
-        build_index(folder, tracks, vectors)
-        counts = f"{len(vectors.track_ids)} tracks in {len(vectors.segments)} segments"
-        say(f"{folder}: {counts}; {len(vectors.skipped)} skipped")
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 ManifestFolder = Annotated[Path, typer.Argument(help="A manifest's folder, as `crossmodal data` writes it.")]
+RunFolder = Annotated[Path, typer.Argument(help="A run's folder, or its experiment's (the newest run then).")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
 EngineName = Annotated[
     Literal["processes", "ray"], typer.Option(help="Processes of this machine, or actors of a Ray cluster.")

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from crossmodal.errors import InputError
-from crossmodal.search import Hit, SearchIndex
+from crossmodal.search import Hit, SearchIndex, generation
 
 Floats = NDArray[np.float32]
 NAMES = ("çello", "Großvater", "şarkı 🎻", "عود", "a/b", "plain")
@@ -176,7 +176,7 @@ def test_bad_tables_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
         SearchIndex.build(tmp_path / "index", vectors, segments, tracks, "m", kind="flatt")
     assert not (tmp_path / "index").exists()
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="could not make the folder"):
+    with pytest.raises(InputError, match="cannot be made"):
         SearchIndex.build(tmp_path / "file", vectors, segments, tracks, "m")
 
 
@@ -191,7 +191,7 @@ def test_a_new_generation_replaces_the_old_one_and_leaves_it_unchanged(tmp_path:
     before = {path: path.read_bytes() for path in (tmp_path / "gen-000001").iterdir()}
     built(tmp_path, seed=1, fingerprint="model-b")
     assert SearchIndex.open(tmp_path).fingerprint == "model-b"
-    assert (tmp_path / "CURRENT").read_text() == "gen-000002\n"
+    assert (tmp_path / "CURRENT").read_text().startswith("gen-000002 ")
     assert {path: path.read_bytes() for path in (tmp_path / "gen-000001").iterdir()} == before
     assert old.search(material()[0][:1], 1)[0][0].score == 1
 
@@ -201,13 +201,14 @@ def test_the_same_input_gives_the_same_files(tmp_path: Path) -> None:
     built(tmp_path)
     one, two = (sorted((tmp_path / f"gen-00000{i}").iterdir()) for i in (1, 2))
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
-    assert len(one) == 4
+    assert len(one) == 6
+
+
+STEPS = ("_write_tables", "_write_vectors", "fit", "write_json", "sync", "point")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-@pytest.mark.parametrize(
-    "step", ["faiss.serialize_index", "crossmodal.search.write_json", "crossmodal.search.write_text"]
-)
+@pytest.mark.parametrize("step", STEPS)
 def test_a_failed_build_leaves_the_old_generation_in_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: type[BaseException]
 ) -> None:
@@ -217,14 +218,15 @@ def test_a_failed_build_leaves_the_old_generation_in_use(
         raise error(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(step, fail)
+        patch.setattr(generation, step, fail)
         with pytest.raises((KeyboardInterrupt, InputError, OSError)) as raised:
             built(tmp_path, seed=1, fingerprint="model-b")
-    if error is OSError and step != "crossmodal.search.write_text":
+    if error is OSError and step != "point":
         assert raised.match(r"could not write .*gen-000002: No space left on device")
     assert SearchIndex.open(tmp_path).fingerprint == "model-a"
     assert not list(tmp_path.glob(".*.tmp"))
     assert built(tmp_path, seed=1, fingerprint="model-b").fingerprint == "model-b"
+    assert {path.name for path in tmp_path.glob("gen-*")} == {"gen-000001", SearchIndex.open(tmp_path).generation}
 
 
 def test_what_is_not_there_or_not_whole_is_refused(tmp_path: Path) -> None:
@@ -232,11 +234,11 @@ def test_what_is_not_there_or_not_whole_is_refused(tmp_path: Path) -> None:
         SearchIndex.open(tmp_path / "nowhere")
     built(tmp_path)
     generation = tmp_path / "gen-000001"
-    for name in ("index.faiss", "segments.parquet", "tracks.parquet"):
+    for name in ("vectors.npy", "segments.arrow", "tracks.arrow", "ids.arrow"):
         whole = (generation / name).read_bytes()
-        for broken in (whole[:-10], b"", whole[:100] + bytes([whole[100] ^ 1]) + whole[101:]):
+        for broken in (whole[:-10], b"", whole + b"x"):
             (generation / name).write_bytes(broken)
-            with pytest.raises(InputError, match=f"{name} is not what was written"):
+            with pytest.raises(InputError, match=f"{name} is not what was written: it has {len(broken)} bytes"):
                 SearchIndex.open(tmp_path)
         (generation / name).unlink()
         with pytest.raises(InputError, match=f"{name} does not exist"):
@@ -245,20 +247,32 @@ def test_what_is_not_there_or_not_whole_is_refused(tmp_path: Path) -> None:
     assert len(SearchIndex.open(tmp_path)) == 60
 
 
-@pytest.mark.parametrize("change", [{"tracks": 59}, {"segments": 1}, {"dim": 9}, {"version": 2}, {"sha256": {}}])
+@pytest.mark.parametrize("change", [{"tracks": 59}, {"segments": 1}, {"dim": 9}, {"files": {}}, {"version": 1}])
 def test_info_that_says_otherwise_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
     built(tmp_path)
     path = tmp_path / "gen-000001" / "info.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(InputError, match=r"info\.json|not what was written"):
+    with pytest.raises(InputError, match=r"info\.json is (of version 1, this|not what was written)"):
         SearchIndex.open(tmp_path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (tmp_path / "CURRENT").write_text(f"gen-000001 {digest}\n")
+    if "files" not in change:
+        with pytest.raises(InputError, match=r"info\.json (is of version 1, this|says otherwise)|but info\.json says"):
+            SearchIndex.open(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "gen-000009", "../elsewhere", "{"])
+@pytest.mark.parametrize("text", ["", "gen-000009", "gen-000001 12ab", "../elsewhere", "{", "\xff"])
 def test_current_that_names_no_generation_is_refused(tmp_path: Path, text: str) -> None:
     built(tmp_path)
     (tmp_path / "CURRENT").write_text(text)
-    with pytest.raises(InputError, match="which is no generation there"):
+    with pytest.raises(InputError, match="which names no generation"):
+        SearchIndex.open(tmp_path)
+
+
+def test_current_that_names_a_generation_that_is_gone_is_refused(tmp_path: Path) -> None:
+    built(tmp_path)
+    (tmp_path / "CURRENT").write_text("gen-000009 " + "0" * 64)
+    with pytest.raises(InputError, match=r"gen-000009/info\.json cannot be read"):
         SearchIndex.open(tmp_path)
 
 

@@ -1,0 +1,193 @@
+"""``crossmodal index``: a manifest's tracks become a search index, and indexes are looked at, changed and moved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from crossmodal.cli.shared import EngineName, ManifestFolder, RunFolder, Workers, say
+from crossmodal.errors import InputError
+
+SHOWN = 20  # problems that are printed
+
+
+class Commands(TyperGroup):
+    """What is none of the commands is a run's folder."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """``index runs/quickstart ...`` is ``index build runs/quickstart ...``."""
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["build", *args])
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="Build the search index of a manifest's tracks: crossmodal index RUN MANIFEST. Or look at an index, change it"
+    " and move it, by the commands below.",
+    subcommand_metavar="RUN MANIFEST|COMMAND [ARGS]...",
+    no_args_is_help=True,
+)
+
+Folder = Annotated[Path, typer.Argument(help="An index's folder.")]
+KIND = "flat, hnsw, ivf, ivfsq, ivfpq, rabitq, or auto by size and memory."
+RECALL = "The share of the ten nearest that an approximate kind shall find."
+Kind = Annotated[str, typer.Option(help=KIND)]
+Recall = Annotated[float, typer.Option(help=RECALL)]
+OtherKind = Annotated[str | None, typer.Option(help=f"{KIND} As it was unless given.")]
+OtherRecall = Annotated[float | None, typer.Option(help=f"{RECALL} As it was unless given.")]
+Memory = Annotated[int | None, typer.Option(help="Bytes that searches may keep resident, for --kind auto.")]
+
+
+def chosen(kind: str | None, memory: int | None) -> dict[str, Any]:
+    """The settings of a kind that a command names."""
+    if memory is not None and kind != "auto":
+        raise InputError("--memory goes with --kind auto")
+    return {} if memory is None else {"memory": memory}
+
+
+def summary(found: Any) -> str:
+    """An index in a line."""
+    info = found.info
+    recall = info["recall"]
+    said = f", recall@10 {recall['measured']:.3f} of {recall['asked']:g} asked" if info["effort"] else ""
+    return f"{found.folder}: {info['built']}, {info['tracks']:,} tracks in {info['segments']:,} segments{said}"
+
+
+@app.command()
+def build(
+    run: RunFolder,
+    manifest: ManifestFolder,
+    out: Annotated[Path | None, typer.Option(help="The index's folder; the run's own unless given.")] = None,
+    kind: Kind = "flat",
+    recall: Recall = 0.95,
+    memory: Memory = None,
+    workers: Workers = 2,
+    engine: EngineName = "processes",
+) -> None:
+    """Build the search index of a manifest's tracks; `crossmodal index RUN MANIFEST` is the same."""
+    from crossmodal.data.engine import named
+    from crossmodal.data.manifest import Manifest
+    from crossmodal.evaluation import build_index, embed_catalogue
+    from crossmodal.runs import find_run
+
+    found, tracks, settings = find_run(run), Manifest.load(manifest), chosen(kind, memory)
+    folder = out or found.folder / "index"
+    with embed_catalogue(found, tracks, folder, named(engine, workers)) as vectors:
+        built = build_index(folder, tracks, vectors, kind, settings, recall)
+        say(f"{summary(built)}; {len(vectors.skipped)} skipped")
+
+
+@app.command()
+def add(
+    index: Folder,
+    run: RunFolder,
+    manifest: ManifestFolder,
+    update: Annotated[bool, typer.Option("--update", help="Replace tracks that are there already.")] = False,
+    workers: Workers = 2,
+    engine: EngineName = "processes",
+) -> None:
+    """Add a manifest's tracks to an index."""
+    from crossmodal.data.engine import named
+    from crossmodal.data.manifest import Manifest
+    from crossmodal.evaluation import catalogue, embed_catalogue
+    from crossmodal.runs import find_run
+    from crossmodal.search import SearchIndex
+
+    opened, tracks = SearchIndex.open(index), Manifest.load(manifest)
+    with embed_catalogue(find_run(run), tracks, index, named(engine, workers)) as vectors:
+        change = opened.update if update else opened.add
+        change(vectors.segment_vectors, vectors.segments, catalogue(tracks, vectors), vectors.fingerprint)
+        say(f"{summary(opened)}; {len(vectors.track_ids)} tracks came, {len(vectors.skipped)} skipped")
+
+
+@app.command()
+def delete(index: Folder, track_ids: Annotated[list[str], typer.Argument(help="Ids of tracks.")]) -> None:
+    """Remove tracks from an index."""
+    from crossmodal.search import SearchIndex
+
+    opened = SearchIndex.open(index)
+    opened.delete(track_ids)
+    say(summary(opened))
+
+
+@app.command()
+def info(index: Folder) -> None:
+    """Say what an index is: counts, kind, recall, model, and what its journal holds."""
+    from crossmodal.search import SearchIndex
+
+    opened = SearchIndex.open(index)
+    said = opened.info
+    say(summary(opened))
+    say(f"dim {opened.dim}, model {opened.fingerprint}, front end {said['frontend'] or '-'}")
+    say(f"kind {said['kind']}, searched with {said['effort'] or 'exact search'}; recall: {said['recall']['how']}")
+    sizes = sum(file["bytes"] for file in said["files"].values())
+    say(f"{opened.generation}: {sizes:,} bytes; journal: {said['journal']:,} bytes (`compact` folds them in)")
+    say(f"metadata: {', '.join(opened.tracks.table.column_names[1:]) or '-'}")
+
+
+@app.command()
+def verify(index: Folder) -> None:
+    """Read all of an index and say what is wrong: checksums, counts, records of the journal."""
+    from crossmodal.search import SearchIndex
+    from crossmodal.search.checks import verify as checked
+
+    problems = checked(index)
+    for problem in problems[:SHOWN]:
+        say(problem)
+    if problems:
+        raise typer.Exit(2)
+    say(f"{summary(SearchIndex.open(index))}; all of it is what was written")
+
+
+@app.command()
+def compact(index: Folder, kind: OtherKind = None, recall: OtherRecall = None, memory: Memory = None) -> None:
+    """Fold what was added and deleted into a new generation, or make it another kind."""
+    from crossmodal.search import SearchIndex
+
+    opened, settings = SearchIndex.open(index), chosen(kind, memory)
+    opened.compact(kind, settings, recall)
+    say(summary(opened))
+
+
+@app.command()
+def merge(
+    out: Annotated[Path, typer.Argument(help="The new index's folder.")],
+    indexes: Annotated[list[Path], typer.Argument(help="Indexes of one model, which stay as they are.")],
+    kind: OtherKind = None,
+    recall: OtherRecall = None,
+    memory: Memory = None,
+) -> None:
+    """Make one index of several, such as shards that were built side by side."""
+    from crossmodal.search.merging import merge as merged
+
+    say(summary(merged(out, indexes, kind, chosen(kind, memory), recall)))
+
+
+@app.command()
+def export(index: Folder, out: Annotated[Path, typer.Option(help="A parquet file.")] = Path("vectors.parquet")) -> None:
+    """Write the segments of an index as parquet: track_id, start, end, vector, metadata."""
+    from crossmodal.search import SearchIndex
+    from crossmodal.search.exchange import write_parquet
+
+    opened = SearchIndex.open(index)
+    write_parquet(opened, out)
+    say(f"{out}: {opened.info['tracks']:,} tracks in {opened.info['segments']:,} segments")
+
+
+@app.command("import")
+def import_(
+    parquet: Annotated[Path, typer.Argument(help="A file as `crossmodal index export` writes it.")],
+    out: Annotated[Path, typer.Option(help="The new index's folder.")],
+    kind: Kind = "flat",
+    recall: Recall = 0.95,
+    memory: Memory = None,
+    fingerprint: Annotated[str | None, typer.Option(help="The model's, where the file does not say it.")] = None,
+) -> None:
+    """Build an index of the vectors in a parquet file."""
+    from crossmodal.search.exchange import read_parquet
+
+    settings = chosen(kind, memory)
+    made = read_parquet(parquet, out, kind, settings=settings, recall=recall, fingerprint=fingerprint)
+    say(summary(made))

@@ -1,0 +1,51 @@
+"""A graph of near neighbours (HNSW, Malkov and Yashunin, 2016): the fastest at high recall, and the largest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from crossmodal.types import Index
+
+
+class Hnsw(Index):
+    """FAISS IndexHNSWSQ over 8-bit vectors: ``dim + 8 * links`` bytes a vector and a little for the upper layers.
+
+    Args:
+        links: neighbours a vector keeps, twice as many in the lowest layer.
+        breadth: candidates that are weighed when a vector is linked.
+    """
+
+    threads: ClassVar[int | None] = 1  # the graph depends on the order in which threads link
+
+    def __init__(self, links: int = 32, breadth: int = 100) -> None:
+        self.links, self.breadth = links, breadth
+
+    def resident(self, rows: int, dim: int) -> int:
+        """Codes, links and the offsets of both."""
+        return rows * (dim + 8 * self.links + 12)
+
+    def efforts(self, rows: int) -> list[dict[str, int]]:
+        """``ef``: how many candidates a search keeps open."""
+        return [{"depth": 1, "ef": 1 << power} for power in range(4, 12)]
+
+    def build(self, vectors: NDArray[np.float32]) -> faiss.Index:
+        """Trained on the first vectors, which are any tracks' (see `crossmodal.search`)."""
+        kind = faiss.ScalarQuantizer.QT_8bit
+        index = faiss.IndexHNSWSQ(vectors.shape[1], kind, self.links, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction = self.breadth
+        index.train(np.ascontiguousarray(vectors[:100_000]))
+        index.add(vectors)
+        return index
+
+    def read(self, path: str) -> faiss.Index:
+        """Codes and links stay in the file."""
+        return faiss.read_index(path, faiss.IO_FLAG_MMAP_IFC)
+
+    def parameters(self, effort: Mapping[str, int], times: float, selector: Any) -> Any:
+        """``efSearch``."""
+        return faiss.SearchParametersHNSW(efSearch=int(effort["ef"] * times), sel=selector)

@@ -1,0 +1,272 @@
+"""One generation: files that are written once, described and summed up by ``info.json``, and opened as memory maps."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from crossmodal.errors import InputError
+from crossmodal.files import atomic, make_folder, remove, sync, write_json
+from crossmodal.search import journal
+from crossmodal.search.material import Floats, Ints, Material, hashed
+from crossmodal.search.tuning import Fitted, built, fit
+from crossmodal.types import Index
+
+VERSION = 2
+NAME = re.compile(r"gen-\d{6}")
+CURRENT = re.compile(rf"({NAME.pattern}) ([0-9a-f]{{64}})\n?")
+
+
+@dataclass(frozen=True)
+class Generation:
+    """An opened generation; nothing of its files is read before it is needed.
+
+    Attributes:
+        folder: where it lies.
+        digest: the sha256 of its ``info.json``.
+        info: what ``info.json`` holds.
+        tracks: a row a track.
+        hashes: of the ids, ascending, ``(tracks,)``.
+        first: each track's first segment, ``(tracks,)``.
+        counts: each track's segments, ``(tracks,)``.
+        owner: the track of each segment, ``(segments,)`` int32.
+        start: of each segment, in seconds.
+        end: likewise.
+        vectors: ``(segments, dim)`` float32, of length one.
+        fitted: the kind and how hard it looks, with its index.
+    """
+
+    folder: Path
+    digest: str
+    info: dict[str, Any]
+    tracks: pa.Table
+    hashes: NDArray[np.uint64]
+    first: Ints
+    counts: Ints
+    owner: NDArray[np.int32]
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    vectors: Floats
+    fitted: Fitted
+
+    def find(self, track_id: str) -> int | None:
+        """The row of a track, by bisection."""
+        digest = hashed([track_id])[0]
+        at = int(np.searchsorted(self.hashes, digest))
+        while at < len(self.hashes) and self.hashes[at] == digest:
+            if self.tracks["track_id"][at].as_py() == track_id:
+                return at
+            at += 1
+        return None
+
+
+def write(folder: Path, name: str, material: Material, head: Mapping[str, Any], recall: float) -> str:
+    """Write a generation as ``folder/name``, all of it on the disk before it has that name.
+
+    Args:
+        folder: the index's.
+        name: the generation's.
+        material: its content.
+        head: kind, settings, fingerprint, frontend: kept in ``info.json``.
+        recall: what an approximate kind shall reach.
+
+    Returns:
+        The sha256 of its ``info.json``.
+    """
+    with atomic(folder / name) as path:
+        path.mkdir()
+        _write_tables(path, material)
+        vectors = _write_vectors(path / "vectors.npy", material)
+        kind, settings, fitted = fit(head["kind"], head["settings"], vectors, recall)
+        if fitted.index is not None:
+            faiss.write_index(fitted.index, str(path / "index.faiss"))
+        counts = {"dim": material.dim, "segments": len(material.rows), "tracks": len(material.counts)}
+        how = {"built": kind, "built_settings": settings, "effort": fitted.effort, "recall": fitted.recall}
+        files = {file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)} for file in sorted(path.iterdir())}
+        write_json(path / "info.json", {"version": VERSION, **head, **counts, **how, "files": files})
+        journal.create(path / "journal")
+        sync(path)
+        digest = sha256(path / "info.json")
+    sync(folder)
+    return digest
+
+
+def _write_tables(path: Path, material: Material) -> None:
+    counts = material.counts
+    ids = {"hash": hashed(material.tracks["track_id"].to_pylist()), "first": np.cumsum(counts) - counts}
+    owner = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    segments = {"track": owner, "start": material.bounds[:, 0], "end": material.bounds[:, 1]}
+    _write_arrow(path / "tracks.arrow", material.tracks)
+    _write_arrow(path / "ids.arrow", pa.table({**ids, "segments": counts}))
+    _write_arrow(path / "segments.arrow", pa.table(segments))
+
+
+def _write_arrow(path: Path, table: pa.Table) -> None:
+    """In one batch, so that a column is one stretch of memory."""
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks(), max_chunksize=max(1, len(table)))
+
+
+def _write_vectors(path: Path, material: Material) -> Floats:
+    shape = (len(material.rows), material.dim)
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in material.blocks():
+            file.write(np.ascontiguousarray(block, dtype="<f4").tobytes())
+    return mapped(path)
+
+
+def mapped(path: Path) -> Floats:
+    """An array file as a memory map; an empty one cannot be mapped, and is loaded."""
+    try:
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            shape, _, _ = np.lib.format.read_array_header_1_0(file)
+        return np.load(path, mmap_mode="r" if shape[0] else None)  # type: ignore[no-any-return]
+    except ValueError as error:
+        raise InputError(f"{path} is no array of vectors: {error}") from error
+
+
+def point(folder: Path, name: str, digest: str) -> None:
+    """Make a generation the current one, on the disk."""
+    with atomic(folder / "CURRENT") as temporary:
+        temporary.write_text(f"{name} {digest}\n", encoding="utf-8")
+        sync(temporary)
+    sync(folder)
+
+
+def current(folder: Path) -> tuple[str, str]:
+    """The generation in use and the sha256 of its ``info.json``."""
+    try:
+        text = (folder / "CURRENT").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{folder} holds no index (no file CURRENT in it); build one first") from error
+    found = CURRENT.fullmatch(text)
+    if not found:
+        shown = text.strip()[:80]
+        raise InputError(f"{folder / 'CURRENT'} says {shown!r}, which names no generation; build the index again")
+    return found[1], found[2]
+
+
+def open_current(folder: Path) -> Generation:
+    """Open the generation in use, also if it is replaced, and the one before removed, in the meantime."""
+    name, digest = current(folder)
+    while True:
+        try:
+            return opened(folder / name, digest)
+        except InputError:
+            again = current(folder)
+            if again == (name, digest):
+                raise
+            name, digest = again
+
+
+def opened(folder: Path, digest: str) -> Generation:
+    """Open a generation: sizes and counts are checked, contents are not (see `crossmodal.search.checks`).
+
+    Raises:
+        InputError: it is not there, is of another version, or a file has another size or count than was written.
+    """
+    info = read_info(folder, digest)
+    for name, file in info["files"].items():
+        _check_size(folder / name, file["bytes"])
+    tracks, ids, segments = (_table(folder / f"{name}.arrow") for name in ("tracks", "ids", "segments"))
+    vectors = mapped(folder / "vectors.npy")
+    kind = built(info["built"], info["built_settings"])
+    index = _read_index(folder / "index.faiss", kind) if "index.faiss" in info["files"] else None
+    found = {"tracks": {len(tracks), len(ids)}, "segments": {len(segments), len(vectors)}, "dim": {vectors.shape[1]}}
+    if index is not None:
+        found["segments"].add(index.ntotal)
+        found["dim"].add(index.d)
+    if wrong := [f"{key} {sorted(value)}" for key, value in found.items() if value != {info[key]}]:
+        raise InputError(f"{folder} holds {', '.join(wrong)}, but info.json says otherwise; build the index again")
+    first, counts = _column(ids, "first"), _column(ids, "segments")
+    owner, start, end = (_column(segments, name) for name in ("track", "start", "end"))
+    fitted = Fitted(kind, index, info["effort"], info["recall"])
+    return Generation(
+        folder, digest, info, tracks, _column(ids, "hash"), first, counts, owner, start, end, vectors, fitted
+    )
+
+
+def read_info(folder: Path, digest: str) -> dict[str, Any]:
+    """Read ``info.json``, whose sha256 must be ``digest``."""
+    path = folder / "info.json"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}; build the index again") from error
+    try:
+        version = json.loads(data).get("version")
+    except (ValueError, AttributeError):
+        version = VERSION  # not even JSON: its checksum tells
+    if version != VERSION:
+        raise InputError(f"{path} is of version {version}, this program reads {VERSION}; build the index again")
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise InputError(f"{path} is not what was written (its checksum differs); build the index again")
+    return json.loads(data)  # type: ignore[no-any-return]
+
+
+def sha256(path: Path) -> str:
+    """The checksum of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def next_name(folder: Path) -> str:
+    """The name after the last, also after one that never became current."""
+    return f"gen-{max((int(path.name[4:]) for path in folder.glob('gen-*')), default=0) + 1:06d}"
+
+
+def prune(folder: Path, *kept: str) -> None:
+    """Remove the other generations, and what killed writers left; only the one writer may do so."""
+    for path in [*folder.glob("gen-*"), *folder.glob(".gen-*.tmp"), *folder.glob(".CURRENT.*.tmp")]:
+        if path.name not in kept:
+            remove(path)
+
+
+def prepared(folder: Path) -> Path:
+    """The index's folder, made if it is not there."""
+    make_folder(folder)
+    return folder
+
+
+def _check_size(path: Path, size: int) -> None:
+    try:
+        found = path.stat().st_size
+    except OSError as error:
+        raise InputError(f"{path} does not exist; build the index again") from error
+    if found != size:
+        raise InputError(f"{path} is not what was written: it has {found} bytes of {size}; build the index again")
+
+
+def _table(path: Path) -> pa.Table:
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path} is not what was written: {error}; build the index again") from error
+
+
+def _column(table: pa.Table, name: str) -> NDArray[Any]:
+    column = table[name]
+    if not column.num_chunks:
+        return np.empty(0, dtype=column.type.to_pandas_dtype())
+    return column.chunk(0).to_numpy()  # type: ignore[no-any-return]
+
+
+def _read_index(path: Path, kind: Index) -> faiss.Index:
+    try:
+        return kind.read(str(path))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1]
+        raise InputError(f"{path} is not what was written: {reason}; build the index again") from error

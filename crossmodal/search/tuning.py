@@ -1,0 +1,112 @@
+"""A kind of index built over vectors, looking just hard enough for the recall that was asked for.
+
+The last rows are held out: the index is built without them, they are the queries, exact search over the others is the
+truth, and only then are they added. The tracks stand in the order of hashes, so that they are a fair sample. Its recall
+must reach what was asked for by two standard errors, so that other queries reach it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import faiss
+import numpy as np
+
+from crossmodal import registry
+from crossmodal.errors import InputError
+from crossmodal.search.material import Floats
+from crossmodal.search.nearest import ASKED, approximate, exact
+from crossmodal.types import Index
+
+SMALL = 4096  # segments up to which every kind is exact: it is as fast, and FAISS has too little to train on
+HELD_OUT = 500
+AT = 10
+HOW = f"recall@{AT} of held-out segments against exact search, which were added to the index afterwards"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A kind with its index.
+
+    Attributes:
+        kind: the plug-in.
+        index: what it built; None where search is exact.
+        effort: the settings of its searches; empty where search is exact.
+        recall: what was asked for, what was measured, on how many queries, and how.
+    """
+
+    kind: Index
+    index: faiss.Index | None
+    effort: dict[str, int]
+    recall: dict[str, Any]
+
+
+def fit(name: str, settings: Mapping[str, Any], vectors: Floats, recall: float) -> tuple[str, dict[str, Any], Fitted]:
+    """Build a kind over ``vectors (rows, dim)``.
+
+    Args:
+        name: of a plug-in of ``indexes/``.
+        settings: of its constructor.
+        vectors: unit vectors, which may lie in a memory map.
+        recall: the share of the ten best rows that shall be found.
+
+    Returns:
+        The kind that was built (`auto` chooses another), its settings, and what was built.
+
+    Raises:
+        InputError: no such kind or setting, or a kind that cannot be built over these vectors.
+    """
+    kind: Index = built(name, settings)
+    chosen = kind.instead(*vectors.shape)
+    if chosen is not None:
+        name, settings = chosen, {}
+        kind = built(chosen, {})
+    if len(vectors) <= SMALL or not kind.efforts(len(vectors)):
+        how = {"asked": recall, "measured": 1.0, "how": "exact search"}
+        return name, dict(settings), Fitted(kind, None, {}, how)
+    with threads(kind.threads):
+        index, effort, measured = _tuned(kind, vectors, recall)
+    how = {"asked": recall, "measured": measured, "queries": HELD_OUT, "how": HOW}
+    return name, dict(settings), Fitted(kind, index, effort, how)
+
+
+def built(name: str, settings: Mapping[str, Any]) -> Index:
+    """The plug-in; outside code is refused, as opening an index must not run any."""
+    return registry.build("indexes", name, trust=(), **settings)  # type: ignore[no-any-return]
+
+
+def check(kind: str, settings: Mapping[str, Any], recall: float) -> None:
+    """Refuse what `fit` would refuse, before anything is computed."""
+    built(kind, settings)
+    if not 0 < recall <= 1:
+        raise InputError(f"recall is {recall}; valid is more than 0, at most 1")
+
+
+def _tuned(kind: Index, vectors: Floats, recall: float) -> tuple[faiss.Index, dict[str, int], float]:
+    known, queries = vectors[:-HELD_OUT], np.ascontiguousarray(vectors[-HELD_OUT:])
+    index = kind.build(known)
+    truth = exact(queries, known, AT).scores[:, -1:] - 1e-6  # by score: rows that are equally near are as good
+    effort, measured = {}, 0.0
+    for effort in kind.efforts(len(known)):
+        found = approximate(queries, known, index, kind, effort, ASKED)
+        shares = (found.scores[:, :AT] >= truth).mean(axis=1)
+        measured = round(float(shares.mean()), 4)
+        if measured - 2 * float(shares.std()) / len(queries) ** 0.5 >= recall:
+            break
+    index.add(queries)
+    return index, effort, measured
+
+
+@contextmanager
+def threads(number: int | None) -> Iterator[None]:
+    """FAISS with so many threads, where what it builds depends on them; afterwards with as many as before."""
+    before = faiss.omp_get_max_threads()
+    if number is not None:
+        faiss.omp_set_num_threads(number)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)

@@ -1,0 +1,286 @@
+"""What an index holds at one moment: a generation, and what its journal has put and deleted since."""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from crossmodal.errors import InputError, listed
+from crossmodal.search import journal
+from crossmodal.search.generation import Generation
+from crossmodal.search.journal import Delete, Put
+from crossmodal.search.material import Floats, Ints, Material, arranged, hashed, joined, ranges
+
+Bools = NDArray[np.bool_]
+
+
+class Hit(NamedTuple):
+    """One track of an answer: its best segment answers for it.
+
+    Attributes:
+        track_id: of the track.
+        score: cosine of the query and the segment, to six decimals.
+        start: where the segment starts, in seconds.
+        end: where it ends, in seconds.
+        rank: from 1.
+        metadata: the track's other columns, as plain values; None where there is none.
+    """
+
+    track_id: str
+    score: float
+    start: float
+    end: float
+    rank: int
+    metadata: dict[str, Any]
+
+
+class Tracks(Sequence[dict[str, Any]]):
+    """The tracks of an index, a dict each, made when it is asked for.
+
+    Attributes:
+        table: all of them as an Arrow table, ``track_id`` and metadata: what a filter's mask is computed from.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def __len__(self) -> int:
+        """The number of tracks."""
+        return len(self.table)
+
+    @overload
+    def __getitem__(self, key: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, key: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        """A track, or the tracks of a slice, as plain values."""
+        rows = range(len(self))[key]
+        if isinstance(rows, int):
+            return self.table.slice(rows, 1).to_pylist()[0]  # type: ignore[no-any-return]
+        return self.table.take(pa.array(rows, type=pa.int64())).to_pylist()  # type: ignore[no-any-return]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Each track, in order."""
+        for batch in self.table.to_batches(max_chunksize=1024):
+            yield from batch.to_pylist()
+
+
+@dataclass(frozen=True)
+class View:
+    """The tracks of a generation and those put since. A track has a *slot*: its row in the generation, or one after.
+
+    Rows of segments are numbered likewise: those of the generation, then those of the journal. What is replaced or
+    deleted keeps its slot and is dead.
+
+    Attributes:
+        base: the generation.
+        puts: what the journal put, in its order.
+        slots: where the ids of the journal are now.
+        dead: the slots that are no more.
+        end: the byte after the last record of the journal that is counted in.
+    """
+
+    base: Generation
+    puts: tuple[Put, ...] = ()
+    slots: dict[str, int] = field(default_factory=dict)
+    dead: frozenset[int] = frozenset()
+    end: int = len(journal.MAGIC)
+
+    def caught_up(self) -> View:
+        """With what the journal has gained; the same view if that is nothing.
+
+        Raises:
+            InputError: a record that was changed after it was written.
+        """
+        path = self.base.folder / "journal"
+        if path.exists() and path.stat().st_size == self.end > len(journal.MAGIC):
+            return self
+        puts, slots, dead, end = list(self.puts), dict(self.slots), set(self.dead), self.end
+        free = self._slots
+        for payload, end in journal.replay(path, self.end):  # noqa: B007 (the last one is kept)
+            record = journal.parsed(payload)
+            named = record.track_ids if isinstance(record, Delete) else record.tracks["track_id"].to_pylist()
+            dead.update(slot for name in named if (slot := slots.pop(name, self.base.find(name))) is not None)
+            if isinstance(record, Put):
+                slots.update(zip(named, range(free, free + len(named)), strict=True))
+                free += len(named)
+                puts.append(record)
+        return replace(self, puts=tuple(puts), slots=slots, dead=frozenset(dead), end=end)
+
+    def slot(self, track_id: str) -> int | None:
+        """Where a track is, or None."""
+        if track_id in self.slots:
+            return self.slots[track_id]
+        found = self.base.find(track_id)
+        return None if found in self.dead else found
+
+    @property
+    def dim(self) -> int:
+        """Numbers in a vector."""
+        return int(self.base.info["dim"])
+
+    @property
+    def _slots(self) -> int:
+        """Slots, the dead ones too."""
+        return len(self.base.hashes) + sum(len(put.counts) for put in self.puts)
+
+    def __len__(self) -> int:
+        """Tracks that are alive."""
+        return self._slots - len(self.dead)
+
+    @cached_property
+    def live(self) -> Ints:
+        """The slots of the tracks that are alive, ``(tracks,)``."""
+        return np.flatnonzero(self.alive)
+
+    @cached_property
+    def alive(self) -> Bools:
+        """Whether the track of a slot is, ``(slots,)``."""
+        alive = np.ones(self._slots, dtype=bool)
+        alive[list(self.dead)] = False
+        return alive
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """A row a slot, the dead ones too."""
+        return joined([self.base.tracks, *(put.tracks for put in self.puts)]) if self.puts else self.base.tracks
+
+    @cached_property
+    def tracks(self) -> Tracks:
+        """Those that are alive."""
+        return Tracks(self.table.take(pa.array(self.live)) if self.dead else self.table)
+
+    @cached_property
+    def added(self) -> Floats:
+        """The vectors of the journal, ``(segments put, dim)``."""
+        return np.concatenate([np.empty((0, self.dim), np.float32), *(put.vectors for put in self.puts)])
+
+    @cached_property
+    def bounds(self) -> NDArray[np.float64]:
+        """Of the journal's segments, ``(segments put, 2)``, seconds."""
+        return np.concatenate([np.empty((0, 2)), *(put.bounds for put in self.puts)])
+
+    @cached_property
+    def counts(self) -> Ints:
+        """Segments of each slot, ``(slots,)``."""
+        return np.concatenate([self.base.counts, *(put.counts for put in self.puts)])
+
+    @cached_property
+    def owner(self) -> Ints:
+        """The slot of each of the journal's segments."""
+        base = len(self.base.counts)
+        return np.repeat(np.arange(base, self._slots), self.counts[base:])
+
+    @cached_property
+    def hashes(self) -> NDArray[np.uint64]:
+        """Of the journal's ids, a slot each."""
+        return hashed(name for put in self.puts for name in put.tracks["track_id"].to_pylist())
+
+    def owners(self, rows: Ints) -> Ints:
+        """The slots of segments."""
+        return self._of(rows, self.base.owner, self.owner).astype(np.int64)
+
+    def order(self, slots: Ints) -> NDArray[np.uint64]:
+        """By what equals are told apart."""
+        return self._of(slots, self.base.hashes, self.hashes)
+
+    def span(self, row: int) -> tuple[float, float]:
+        """Start and end of a segment, in seconds."""
+        base = len(self.base.owner)
+        if row < base:
+            return float(self.base.start[row]), float(self.base.end[row])
+        start, end = self.bounds[row - base].tolist()
+        return start, end
+
+    def vectors(self, rows: Ints) -> Floats:
+        """Of segments, ``(rows, dim)``."""
+        return self._of(rows, self.base.vectors, self.added)
+
+    @staticmethod
+    def _of(places: Ints, base: NDArray[Any], more: NDArray[Any]) -> NDArray[Any]:
+        """Entries of two arrays that are numbered as one."""
+        later = places >= len(base)
+        if not later.any():
+            return np.asarray(base[places])
+        found = np.empty((len(places), *base.shape[1:]), dtype=more.dtype)
+        found[~later], found[later] = base[places[~later]], more[places[later] - len(base)]
+        return found
+
+    @cached_property
+    def standing(self) -> tuple[Bools | None, Bools | None]:
+        """The rows of the generation, and of the journal, whose tracks are alive; None for all."""
+        return self.rows_of(self.alive) if self.dead else (None, None)
+
+    def allowed(self, mask: Bools | None) -> tuple[Bools | None, Bools | None]:
+        """The rows of the generation, and of the journal, whose tracks a mask over the live tracks leaves.
+
+        Raises:
+            InputError: the mask is of another length or type.
+        """
+        if mask is None:
+            return self.standing
+        if mask.dtype != bool or mask.shape != (len(self),):
+            raise InputError(f"allowed is {mask.dtype} {mask.shape}; valid is bool ({len(self)},), one a track")
+        slots = np.zeros(self._slots, dtype=bool)
+        slots[self.live] = mask
+        return self.rows_of(slots)
+
+    def rows_of(self, slots: Bools) -> tuple[Bools, Bools]:
+        """The rows of the generation, and of the journal, of the slots that a mask marks."""
+        return slots[self.base.owner], slots[self.owner]
+
+    @cached_property
+    def first(self) -> Ints:
+        """The first row of each slot, ``(slots,)``."""
+        base = len(self.base.first)
+        later = self.counts[base:]
+        return np.concatenate([self.base.first, len(self.base.owner) + np.cumsum(later) - later])
+
+    def rows(self, slots: Ints) -> Ints:
+        """The rows of all segments of slots, one slot after another."""
+        return ranges(self.first[slots], self.counts[slots])
+
+    def material(self) -> Material:
+        """The live tracks, to be written as a new generation."""
+        rows = self.rows(self.live)
+        spans = np.concatenate([np.stack([self.base.start, self.base.end], axis=1), self.bounds])
+        return arranged(self.tracks.table, self.counts[self.live], spans[rows], rows, self.vectors, self.dim)
+
+    def places(self, track_ids: Collection[str], need: bool = False) -> list[int]:
+        """The slots of tracks; those that are not there are left out.
+
+        Raises:
+            InputError: some are not there, though they must be.
+        """
+        found = {name: self.slot(name) for name in track_ids}
+        if need and (unknown := [name for name, slot in found.items() if slot is None]):
+            raise InputError(f"the index has no tracks {listed(unknown)}")
+        return [slot for slot in found.values() if slot is not None]
+
+    def hits(self, ranked: Sequence[Sequence[tuple[int, int, float]]]) -> list[list[Hit]]:
+        """Answers from (slot, row, score); the metadata are read of these tracks alone."""
+        return [[self._hit(rank, *found) for rank, found in enumerate(answer, start=1)] for answer in ranked]
+
+    def _hit(self, rank: int, slot: int, row: int, score: float) -> Hit:
+        metadata = self._metadata(slot)
+        return Hit(metadata.pop("track_id"), score, *self.span(row), rank, metadata)
+
+    def _metadata(self, slot: int) -> dict[str, Any]:
+        """A track's columns, from the one table that it stands in: taking rows of many tables copies all of them."""
+        part = bisect_right(self._starts, slot) - 1
+        table = self.puts[part - 1].tracks if part else self.base.tracks
+        found: dict[str, Any] = table.slice(slot - self._starts[part], 1).to_pylist()[0]
+        return {name: found.get(name) for name in self.table.column_names}
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """The first slot of the generation, and of each put."""
+        return [0, *itertools.accumulate((len(put.counts) for put in self.puts), initial=len(self.base.hashes))]
