@@ -11,6 +11,7 @@ from crossmodal import config as configs
 from crossmodal import registry, report
 from crossmodal import settings as plain
 from crossmodal.config import Config
+from crossmodal.data.catalogue import catalogue
 from crossmodal.data.engine import Engine
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.splits import split_hash
@@ -74,9 +75,8 @@ def trusted(config: Config) -> list[str]:
 
 
 def build_index(folder: Path, manifest: Manifest, vectors: Vectors) -> SearchIndex:
-    """Index the segments of embedded tracks, with the manifest's columns as their metadata."""
-    tracks = manifest.tracks.set_index("track_id", drop=False).loc[list(vectors.track_ids)].reset_index(drop=True)
-    tracks = tracks.assign(path=[str(manifest.path(track)) for track in tracks["track_id"]])
+    """Index the segments of embedded tracks, with what the manifest says of them as their metadata."""
+    tracks = catalogue(manifest, vectors.track_ids)
     return SearchIndex.build(folder, vectors.segment_vectors, vectors.segments, tracks, vectors.fingerprint)
 
 
@@ -149,6 +149,13 @@ def line(found: Mapping[str, Any]) -> str:
 def best_model(run: Run) -> DualEncoder:
     """The best model of a run, with the outside classes that its own experiment names."""
     return DualEncoder.load(run.model, trust=trusted(run.config))
+
+
+def training_texts(run: Run, count: int = 2000, seed: int = 0) -> list[str]:
+    """Texts of the part that a run trained on, at most ``count``, each once: a bank of queries, for `Asker`."""
+    part = Manifest.load(run.folder / "manifest").part(run.config.split, "train")
+    texts = part.texts["text"].drop_duplicates()
+    return list(texts.sample(min(count, len(texts)), random_state=seed))
 
 
 def embed_catalogue(run: Run, manifest: Manifest, out: Path, engine: Engine) -> AbstractContextManager[Vectors]:

@@ -159,6 +159,7 @@ class SearchIndex:
         k: int = 10,
         fingerprint: str | None = None,
         exclude: Collection[str] = (),
+        allowed: NDArray[np.bool_] | None = None,
     ) -> list[list[Hit]]:
         """The k best tracks of each query, the best first; all tracks if there are fewer than k.
 
@@ -170,12 +171,15 @@ class SearchIndex:
             k: tracks a query.
             fingerprint: of the model that made the queries; None if it is known to be the index's.
             exclude: tracks that are no candidates, such as the query itself; ids that are not there do no harm.
+            allowed: which of ``tracks`` are candidates, ``(tracks,)``; all if None.
 
         Raises:
             InputError: vectors of another model or dimension, zero or not finite ones, or k below 1.
         """
         queries = self._checked(queries, k, fingerprint)
         barred = self._ids.isin(list(exclude))
+        if allowed is not None:
+            barred |= ~allowed
         answers: list[list[Hit]] = [[] for _ in queries]
         pending, count = np.arange(len(queries)), min(4 * k, len(self.segments))
         while len(pending):

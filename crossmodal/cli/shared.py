@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+RunFolder = Annotated[Path, typer.Argument(help="A run's folder, or its experiment's (the newest run then).")]
 ManifestFolder = Annotated[Path, typer.Argument(help="A manifest's folder, as `crossmodal data` writes it.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
 EngineName = Annotated[
