@@ -16,23 +16,25 @@ pieces that are alike: at 0.98 it finds @@LIKE@@. It is what is left where a tra
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+import pyarrow.compute
 from numpy.typing import NDArray
 
-from crossmodal.audio.decode import QUIETEST, SHORTEST_S, AudioError, Channels, blocks
+from crossmodal.audio.decode import AudioError
 from crossmodal.data.copies import Copies, copies_of, samples_of
 from crossmodal.errors import InputError
 from crossmodal.filters import Filter, allowed
 from crossmodal.metrics.hubness import closeness, csls
 from crossmodal.metrics.retrieval import id_key
 from crossmodal.queries import Part, Query
+from crossmodal.sounds import Sound, likeness, of_file, unit
 
 if TYPE_CHECKING:
     from crossmodal.model import DualEncoder
@@ -46,18 +48,6 @@ NEIGHBOURS = 20  # of a sound, among which its copies are looked for: they are t
 SUSPECT = 0.6  # likeness: with less, no copy
 SAME = 0.995  # likeness: with so much, a copy, where the sound cannot be compared
 CANCELLED = 1e-3  # of the weights: a sum shorter than this has no direction
-
-
-class Sound(NamedTuple):
-    """A file, a stretch or a track: the unit vectors of its segments ``(segments, dim)``, and the seconds of each."""
-
-    vectors: Floats
-    seconds: Floats
-
-    @property
-    def vector(self) -> Floats:
-        """The mean of the segments' by their seconds, at length one."""
-        return _unit(self.seconds @ self.vectors)
 
 
 class Embedded(NamedTuple):
@@ -148,11 +138,11 @@ class Asker:
             raise InputError(f"the parts of the query cancel out, so nothing is asked: {query}")
         wanted = tuple(sounds[part] for part in query.parts if part.sounds and part.weight > 0)
         rows = [
-            whole + part.weight * (sounds[part].vectors - unit)
-            for part, unit in zip(query.parts, units, strict=True)
+            whole + part.weight * (sounds[part].vectors - mean)
+            for part, mean in zip(query.parts, units, strict=True)
             if part.sounds and part.weight > 0
         ]
-        return Embedded(query, _unit(whole), _unit(np.concatenate(rows or [whole[None]])), wanted)
+        return Embedded(query, unit(whole), unit(np.concatenate(rows or [whole[None]])), wanted)
 
     def vectors(self, queries: Sequence[Query]) -> Floats:
         """Unit vectors of the queries, ``(queries, dim)``; raises what `embedded` does."""
@@ -170,7 +160,7 @@ class Asker:
         Raises:
             InputError: a filter that does not fit the index, or k below 1.
         """
-        mask = allowed(wishes.where, self.index.tracks)
+        mask = allowed(wishes.where, self._table) if wishes.where else None
         copies = [] if wishes.copies else self.copies(embedded)
         count = wishes.k
         while True:
@@ -187,21 +177,33 @@ class Asker:
         return list(dict.fromkeys(track_id for ids in found for track_id in ids))
 
     def _copies(self, part: Part, sound: Sound) -> list[str]:
-        path = str(self._paths[part.value] if part.kind == "id" else Path(part.value).resolve())
         hits = self.index.search(sound.vector[None], NEIGHBOURS)[0]
-        near = {hit.track_id: likeness(sound, self.track(hit.track_id)) for hit in hits}
-        own = [part.value] if part.kind == "id" else [name for name in near if self._paths[name] == path]
-        paths = {name: self._paths[name] for name, like in near.items() if like >= SUSPECT and name not in own}
+        own = (
+            [part.value]
+            if part.kind == "id"
+            else self._of_paths({os.path.abspath(part.value), os.path.realpath(part.value)})
+        )
+        paths = {hit.track_id: hit.metadata.get("path") or "" for hit in hits}
+        path = paths.get(part.value, "") if part.kind == "id" else part.value
+        near = {name: likeness(sound, self.track(name)) for name in paths if name not in own}
+        others = {name: paths[name] for name, like in near.items() if like >= SUSPECT}
         try:
-            found = copies_of(samples_of(path, part.start or 0.0, part.stop), paths)
+            found = copies_of(samples_of(path, part.start or 0.0, part.stop), others)
         except AudioError:  # of a track whose file is no longer there
-            found = Copies([], list(paths))
+            found = Copies([], list(others))
         return [*own, *found.same, *(name for name in found.unread if near[name] >= SAME)]
 
+    def _of_paths(self, paths: set[str]) -> list[str]:
+        """The ids of the tracks whose files these are."""
+        if "path" not in self._table.column_names:
+            return []
+        mine = pyarrow.compute.is_in(self._table["path"], value_set=pyarrow.array(sorted(paths)))
+        return [str(track_id) for track_id in self._table["track_id"].filter(mine).to_pylist()]
+
     @cached_property
-    def _paths(self) -> dict[str, str]:
-        """The file of each track, "" where it is not known."""
-        return {track["track_id"]: track.get("path") or "" for track in self.index.tracks}
+    def _table(self) -> pyarrow.Table:
+        """The metadata of the tracks, a row each."""
+        return pyarrow.Table.from_pylist(self.index.tracks)
 
     @cached_property
     def _rows(self) -> dict[str, NDArray[np.int64]]:
@@ -209,29 +211,36 @@ class Asker:
         found = self.index.segments.groupby("track_id").indices
         return {str(track): np.asarray(rows, dtype=np.int64) for track, rows in found.items()}
 
-    def track(self, track_id: str) -> Sound:
-        """The segments of a track of the index."""
-        return _of_rows(self.index, self._rows[track_id])
-
-    def _sound(self, part: Part) -> Sound:
-        return self._of_index(part) if part.kind == "id" else _of_file(part, self.model)
-
-    def _of_index(self, part: Part) -> Sound:
-        if part.value not in self._rows:
+    def _segments(self, track_id: str) -> tuple[NDArray[np.float64], Floats]:
+        """Start and end of a track's segments in seconds, ``(segments, 2)``, and their unit vectors."""
+        if track_id not in self._rows:
             some = ", ".join(list(self._rows)[:3])
-            raise InputError(f"the index has no track {part.value!r} among its {len(self.index)}, such as {some}")
-        rows = self._rows[part.value]
+            raise InputError(f"the index has no track {track_id!r} among its {len(self.index)}, such as {some}")
+        rows = self._rows[track_id]
         bounds = self.index.segments[["start", "end"]].to_numpy(dtype=np.float64)[rows]
-        start, stop = part.start or 0.0, np.inf if part.stop is None else part.stop
+        return bounds, self.index.index.reconstruct_batch(rows)
+
+    def track(self, track_id: str, start: float = 0.0, stop: float = np.inf) -> Sound:
+        """The segments of a track of the index that a stretch touches.
+
+        Raises:
+            InputError: there is no such track, or it ends before.
+        """
+        bounds, vectors = self._segments(track_id)
         within = (bounds[:, 1] > start) & (bounds[:, 0] < stop)
         if not within.any():
             raise InputError(
-                f"{part.value} ends at {bounds[:, 1].max():.1f} s, before the stretch begins, at {start:g} s"
+                f"{track_id} ends at {bounds[:, 1].max():.1f} s, before the stretch begins, at {start:g} s"
             )
-        return _of_rows(self.index, rows[within])
+        return Sound(vectors[within], (bounds[within, 1] - bounds[within, 0]).astype(np.float32))
+
+    def _sound(self, part: Part) -> Sound:
+        if part.kind == "id":
+            return self.track(part.value, part.start or 0.0, np.inf if part.stop is None else part.stop)
+        return of_file(part.value, self.model, part.start or 0.0, part.stop)
 
     def _ranked(
-        self, embedded: Embedded, count: int, match: Match, mask: NDArray[np.bool_], copies: Sequence[str]
+        self, embedded: Embedded, count: int, match: Match, mask: NDArray[np.bool_] | None, copies: Sequence[str]
     ) -> list[Hit]:
         """The ``count`` best tracks, or as many as there are."""
         plain = match == "max" and self.bank is None
@@ -253,11 +262,6 @@ class Asker:
         return np.asarray(csls(scores[None], closeness(bank))[0])
 
 
-def likeness(sound: Sound, track: Sound) -> float:
-    """The mean, over a sound by its seconds, of the cosine of each segment and the track's nearest one."""
-    return float(sound.seconds @ (sound.vectors @ track.vectors.T).max(axis=1) / sound.seconds.sum())
-
-
 def matched(embedded: Embedded, track: Sound, match: Match) -> float:
     """How well the segments of a track answer a query together."""
     if match == "late":
@@ -276,34 +280,3 @@ def _limited(hits: Sequence[Hit], per_artist: int | None) -> list[Hit]:
         if per_artist is None or not artist or seen[artist] <= per_artist:
             kept.append(hit)
     return kept
-
-
-def _of_rows(index: SearchIndex, rows: NDArray[np.int64]) -> Sound:
-    bounds = index.segments[["start", "end"]].to_numpy(dtype=np.float32)[rows]
-    return Sound(index.index.reconstruct_batch(rows), bounds[:, 1] - bounds[:, 0])
-
-
-def _of_file(part: Part, model: DualEncoder) -> Sound:
-    """The segments of a file's stretch, cut from its beginning on."""
-    frontend = model.audio_encoder.frontend
-    samples = _stretch(part, frontend.sample_rate, frontend.channels)
-    track = next(model.embed_features([np.concatenate(list(frontend.stream(samples)))]))
-    return Sound(track.vectors, track.weights)
-
-
-def _stretch(part: Part, rate: int, channels: Channels) -> Iterator[Floats]:
-    """The samples of a file's stretch, in blocks; an `AudioError` at the end if they are too few or silent."""
-    count, peak = 0, 0.0
-    for block in blocks(part.value, rate, channels, part.start or 0.0, part.stop):
-        count, peak = count + block.shape[1], max(peak, float(np.abs(block).max(initial=0.0)))
-        yield block
-    between = f"between {part.start or 0:g} s and {'its end' if part.stop is None else f'{part.stop:g} s'}"
-    if count < SHORTEST_S * rate:
-        raise AudioError(part.value, f"has {count / rate:.2f} s {between}; at least {SHORTEST_S} s are needed")
-    if peak < QUIETEST:
-        raise AudioError(part.value, f"is silent {between}")
-
-
-def _unit(vectors: Floats) -> Floats:
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)

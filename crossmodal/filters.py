@@ -19,11 +19,12 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow
 from numpy.typing import NDArray
 
 from crossmodal.errors import InputError, listed, nearest
@@ -33,7 +34,6 @@ Operator = Literal["=", "!=", "<", "<=", ">", ">="]
 FORMS = "valid is such as year>=1990, language=de|tr, duration=60..180, tag!=drums or artist="
 OPERATOR = re.compile(r"!=|<=|>=|=|<|>")
 Numbers = tuple[float, float]
-Track = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -60,21 +60,20 @@ def parse(text: str) -> list[Filter]:
     return [_filter(part) for part in _split(text, ";") if part.strip()]
 
 
-def allowed(filters: Sequence[Filter], tracks: Sequence[Track]) -> NDArray[np.bool_]:
+def allowed(filters: Sequence[Filter], tracks: pyarrow.Table) -> NDArray[np.bool_]:
     """Which tracks meet all of the conditions, ``(tracks,)``.
 
     Args:
         filters: the conditions.
-        tracks: metadata, such as ``SearchIndex.tracks``.
+        tracks: their metadata, a row a track.
 
     Raises:
         InputError: there is no such column, or it does not hold what it is compared with.
     """
-    columns = set().union(*tracks) if tracks else set()
     mask = np.ones(len(tracks), dtype=bool)
     for wanted in filters:
-        values = [_known(track, names) for names in [_columns(wanted, columns)] for track in tracks]
-        mask &= _meets(wanted, values)
+        columns = [tracks[name].to_pylist() for name in _columns(wanted, tracks.column_names)]
+        mask &= _meets(wanted, [_known(cells) for cells in zip(*columns, strict=True)])
     return mask
 
 
@@ -101,7 +100,7 @@ def _split(text: str, mark: str) -> list[str]:
     return re.findall(rf'(?:^|(?<={re.escape(mark)}))((?:"[^"]*"|[^"{re.escape(mark)}])*)', text)
 
 
-def _columns(wanted: Filter, columns: set[str]) -> list[str]:
+def _columns(wanted: Filter, columns: Sequence[str]) -> list[str]:
     """The columns that a name stands for: itself, its plural, or what begins with its plural, such as ``tags.mood``."""
     name, plural = wanted.column, f"{wanted.column}s"
     if name in columns or plural in columns:
@@ -111,10 +110,9 @@ def _columns(wanted: Filter, columns: set[str]) -> list[str]:
     raise InputError(f"the index has no column {name!r}; it has {listed(sorted(columns), 50)}{nearest(name, columns)}")
 
 
-def _known(track: Track, names: Sequence[str]) -> list[Any] | None:
-    """All values of a track in some columns; None if not one of them is known."""
-    cells = [track.get(name) for name in names]
-    lists = [list(cell) if isinstance(cell, list | tuple) else [cell] for cell in cells if not _missing(cell)]
+def _known(cells: Sequence[Any]) -> list[Any] | None:
+    """All values of a track's cells, of which some may be lists; None if not one cell is known."""
+    lists = [cell if isinstance(cell, list) else [cell] for cell in cells if not _missing(cell)]
     return [value for cell in lists for value in cell if not _missing(value)] if lists else None
 
 
@@ -126,8 +124,10 @@ def _meets(wanted: Filter, values: list[list[Any] | None]) -> NDArray[np.bool_]:
     known = np.array([value is not None for value in values], dtype=bool)
     if not wanted.values:
         return ~known if wanted.operator == "=" else known
-    inside = _test(wanted, [value for cell in values for value in cell or ()])
-    met = np.array([cell is not None and any(map(inside, cell)) for cell in values], dtype=bool)
+    different = {value for cell in values for value in cell or ()}
+    inside = _test(wanted, list(different))
+    met_by = {value for value in different if inside(value)}
+    met = np.array([cell is not None and not met_by.isdisjoint(cell) for cell in values], dtype=bool)
     return known & ~met if wanted.operator == "!=" else met
 
 

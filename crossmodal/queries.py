@@ -31,6 +31,7 @@ LEAST, MOST = 0.001, 1000.0  # of a weight
 TIME = r"(?:(?:\d{1,3}:)?\d{1,3}:)?\d{1,6}(?:\.\d+)?"
 SECONDS = re.compile(TIME, re.ASCII)
 STRETCH = re.compile(rf"({TIME})?-({TIME})?", re.ASCII)
+SURROGATE = re.compile("[\ud800-\udfff]")  # what bytes that are no UTF-8 become; no decoder opens a file of such a name
 BODY = re.compile(
     r"(?:(?P<kind>text|file|id):)?(?:\"(?P<quoted>[^\"]*)\"(?:@(?P<stretch>[^\s^]*))?|(?P<plain>.*?))"
     r"(?:\^(?P<weight>[-+.\d]\S*))?",
@@ -61,6 +62,8 @@ class Part:
             raise InputError(f"a part of a query is {self.kind!r}; valid is text, file or id")
         if not self.value.strip():
             raise InputError(f"a part of the query, its {self.kind}, is empty")
+        if odd := SURROGATE.search(self.value):
+            raise InputError(f"a part of the query, its {self.kind}, holds {odd.group()!r}, which is no character")
         if not LEAST <= abs(self.weight) <= MOST:
             raise InputError(f"the weight of {self.value!r} is {self.weight:g}; valid is {LEAST:g} to {MOST:g}")
         if self.kind == "text" and (self.start, self.stop) != (None, None):

@@ -1,7 +1,9 @@
-"""How queries are mixed, segments joined, copies told and hubs corrected: python experiments/queries.py PAGE.md RUN ...
+"""How queries are mixed, segments joined, copies told and hubs corrected.
 
-Each choice of `crossmodal/asking.py` beside its rivals, on the valid part, where it was made, and on the test part of
-runs whose text encoder knows the lexicon's words. Intervals: 95 % bootstrap, over what is said at each table.
+    python experiments/queries.py OUT.md RUN ...
+
+Each choice of `crossmodal/asking.py` in bold beside its rivals: on the valid part, where it was made, and on the test
+part. Mixing is measured where there are instruments to be kept.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from crossmodal.asking import Asker, Sound, likeness, matched
+from crossmodal.asking import Asker, matched
 from crossmodal.data.lexicon import Lexicon
 from crossmodal.data.manifest import Manifest
 from crossmodal.embedding import Embedded
@@ -26,11 +28,26 @@ from crossmodal.files import write_text
 from crossmodal.metrics import hubness, retrieval
 from crossmodal.metrics.bootstrap import bootstrap
 from crossmodal.queries import Part, Query
+from crossmodal.sounds import Sound, likeness
 from crossmodal.tasks.neighbours import groups_of, shared
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
 Tag = tuple[str, str]  # tagset and tag
+HEAD = """# Queries: how they are mixed, segments joined, copies told, hubs corrected
+Made by `python experiments/queries.py experiments/queries.md runs/quickstart runs/real_small`, of runs made by
+`python scripts/train_crossmodal.py` and, with `experiments/real_small.yaml`, `train.epochs=12`, each on one thread. One
+seed. What the package does is in bold: chosen on valid, told on test. The reading of it is in [LOG.md](LOG.md).
+
+- Without: one tag and not another, such as violin and not drums, in six languages.
+- Like this: a track, with a tag that it lacks or without one that it has. Right is a track of another album that has
+  that and the same instrument.
+- Medleys: the segments of four tracks as one, found by a text about one of them.
+- Copies: a file made of a track, and whether the track is told to be the same; then how often another one is.
+- Hubs: corrected by texts that the model was trained on.
+
+Intervals: 95 % bootstrap, over pairs of tags, or over groups of tracks (albums).
+"""
 WITHOUT = {
     "en": "{} without {}",
     "de": "{} ohne {}",
@@ -86,10 +103,15 @@ class Tracks:
         ]
 
 
+def told(values: Floats, groups: list[str], sign: str = "") -> str:
+    """The mean over the queries, with its interval."""
+    found = bootstrap(values, groups)
+    return f"{found.mean:{sign}.3f} [{found.low:{sign}.3f}, {found.high:{sign}.3f}]"
+
+
 def share(right: Bools, first: NDArray[np.int64], groups: list[str]) -> str:
     """The share of right tracks among the ten first."""
-    found = bootstrap(np.take_along_axis(right, first, axis=1).mean(axis=1), groups)
-    return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    return told(np.take_along_axis(right, first, axis=1).mean(axis=1), groups)
 
 
 def word(tag: Tag, language: str) -> str:
@@ -157,12 +179,6 @@ def texts_of(tracks: Tracks) -> tuple[list[str], Bools, list[str]]:
     return list(table["text"]), relevance, [tracks.groups[row.argmax()] for row in relevance]
 
 
-def figure(scores: Floats, relevance: Bools, ids: list[str], groups: list[str], metric: str, out: Bools | None) -> str:
-    """The mean of a metric over the queries."""
-    found = bootstrap(retrieval.per_query(scores, relevance, ids, out)[metric], groups)
-    return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
-
-
 def aggregation(tracks: Tracks) -> Iterator[tuple[str, ...]]:
     """Text to music by review, to medleys of four tracks, and music to music by tags of other groups."""
     sounds = [tracks.asker.track(track_id) for track_id in tracks.ids]
@@ -173,30 +189,26 @@ def aggregation(tracks: Tracks) -> Iterator[tuple[str, ...]]:
     medleys = [Sound(*map(np.concatenate, zip(*(sounds[place] for place in row), strict=True))) for row in dealt]
     holds = relevance[:, dealt].any(axis=2)
     same = tracks.groups[:, None] == tracks.groups
-    tagsets = [tagset for tagset in sorted({tag[0] for tag in tracks.has}) if shared_by(tracks, tagset, same)]
+    alike = {tagset: shared(tracks.manifest, tagset, tracks.ids) for tagset in sorted({tag[0] for tag in tracks.has})}
     for match in ("max", "mean", "late"):
         scores, mixed, music = (
             np.array([[matched(query, sound, match) for sound in among] for query in queries])  # type: ignore[arg-type]
             for queries, among in ((asked, sounds), (asked, medleys), (played, sounds))
         )
         by_tag = [
-            retrieval.per_query(music, shared(tracks.manifest, tagset, tracks.ids), list(tracks.ids), same)["map"]
-            for tagset in tagsets
+            retrieval.per_query(music, relevant, list(tracks.ids), same)["map"]
+            for relevant in alike.values()
+            if (relevant & ~same).any()
         ]
         sums, counts = np.nansum(by_tag, axis=0), np.isfinite(by_tag).sum(axis=0)
-        known = bootstrap(np.where(counts, sums / np.maximum(counts, 1), np.nan), list(tracks.groups))
+        means = np.where(counts, sums / np.maximum(counts, 1), np.nan)
         names = [str(number) for number in range(len(medleys))]
         yield (
             f"**{match}**" if match == "max" else match,
-            figure(scores, relevance, list(tracks.ids), groups, "recall@10", None),
-            figure(mixed, holds, names, groups, "recall@10", None),
-            f"{known.mean:.3f} [{known.low:.3f}, {known.high:.3f}]",
+            told(retrieval.per_query(scores, relevance, list(tracks.ids))["recall@10"], groups),
+            told(retrieval.per_query(mixed, holds, names)["recall@10"], groups),
+            told(means, list(tracks.groups)),
         )
-
-
-def shared_by(tracks: Tracks, tagset: str, same: Bools) -> bool:
-    """Whether two tracks of different groups share a tag of a tagset."""
-    return bool((shared(tracks.manifest, tagset, tracks.ids) & ~same).any())
 
 
 def copied(path: Path, folder: Path) -> Iterator[tuple[str, Path]]:
@@ -251,10 +263,9 @@ def hubs(tracks: Tracks, bank: list[str]) -> Iterator[tuple[str, ...]]:
     }
     plain = retrieval.per_query(scores, relevance, ids)["recall@10"]
     for name, corrected in rules.items():
-        gain = bootstrap(retrieval.per_query(corrected, relevance, ids)["recall@10"] - plain, groups)
-        recall = figure(corrected, relevance, ids, groups, "recall@10", None)
+        found = retrieval.per_query(corrected, relevance, ids)["recall@10"]
         measured = [f"{value:.3f}" for value in hubness.hubness(corrected).values()]
-        yield name, recall, f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]", *measured
+        yield name, told(found, groups), told(found - plain, groups, "+"), *measured
 
 
 def table(title: str, head: str, rows: Iterator[tuple[str, ...]]) -> list[str]:
@@ -283,7 +294,7 @@ def page(run: str, part: str, folder: Path) -> list[str]:
 
 def main(out: str, runs: list[str]) -> None:
     """Write the page."""
-    lines = ["# Queries", __doc__.split("\n\n", 1)[1] if __doc__ else "", ""]
+    lines = [HEAD]
     with tempfile.TemporaryDirectory() as folder:
         for number, run in enumerate(runs):
             for part in ("valid", "test"):

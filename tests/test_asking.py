@@ -13,13 +13,14 @@ from sounds import music
 from tiny import TINY
 
 from crossmodal import asking
-from crossmodal.asking import Answer, Asker, Embedded, Sound, Wishes, likeness, matched
+from crossmodal.asking import Answer, Asker, Embedded, Wishes, matched
 from crossmodal.errors import InputError
 from crossmodal.filters import parse as where
 from crossmodal.metrics.hubness import closeness, csls
 from crossmodal.model import DualEncoder
 from crossmodal.queries import Part, Query, parse
 from crossmodal.search import SearchIndex
+from crossmodal.sounds import Sound, likeness
 
 Floats = NDArray[np.float32]
 RATE = 8000
@@ -188,10 +189,15 @@ def test_a_query_returns_neither_itself_nor_its_copies(asker: Asker, files: list
     assert (ids(kept)[0], kept.copies) == ("t0", [])
 
 
-def test_where_files_are_gone_equal_vectors_are_copies(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = Asker(asker.index, asker.model)
-    gone.__dict__["_paths"] = {f"t{i}": f"/nowhere/{i}.wav" for i in range(12)}
+def test_where_files_are_gone_equal_vectors_are_copies(
+    asker: Asker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = asker.index
+    vectors = index.index.reconstruct_n(0, len(index.segments))
+    tracks = pd.DataFrame(index.tracks).drop(columns="path")
+    gone = Asker(SearchIndex.build(tmp_path, vectors, index.segments, tracks, index.fingerprint), asker.model)
     assert gone.ask(parse("id:t0")).copies == ["t0"]
+    assert gone.ask(parse(index.tracks[0]["path"])).copies == ["t0"]
     monkeypatch.setattr(asking, "SAME", 0.5)
     assert {"t0", "t11"} <= set(gone.ask(parse("id:t0")).copies)
 

@@ -25,7 +25,7 @@ NAMES = (
 @pytest.fixture
 def music(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with files of awkward names, where one is."""
-    for name in NAMES:
+    for name in (*NAMES, "file\udc80"):
         (tmp_path / name).touch()
     (tmp_path / "me@home").mkdir()
     (tmp_path / "me@home" / "in a folder.flac").touch()
@@ -158,6 +158,10 @@ def test_without_the_disk_files_are_words_or_refused(music: Path) -> None:
         ("piano +rain^.", r"query, character 7: the weight after ^ is '\.'"),
         ('piano -"hi hat', "query, character 8: this quote is not closed"),
         ('piano +""', "query, character 7: a part of the query, its text, is empty"),
+        ("a\udc80b", r"its text, holds '\\udc80', which is no character"),
+        ("piano -id:\udc80", r"query, character 7: .*its id, holds '\\udc80'"),
+        ("\udc80.mp3", "does not exist"),
+        ("file\udc80", "which is no character"),
         ("id:", "its id, is empty"),
         ("piano +id:", "query, character 7: .*its id, is empty"),
         ("no such.MP3", r"^no such.MP3 does not exist; to search for these words, add --text$"),
