@@ -21,10 +21,11 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow
+import pyarrow.compute
 from numpy.typing import NDArray
 
 from crossmodal.errors import InputError, listed, nearest
@@ -51,6 +52,22 @@ class Filter:
     values: tuple[str, ...]
 
 
+class _Cells(NamedTuple):
+    """A column, each of its values once.
+
+    Attributes:
+        known: whether a track's cell is, ``(tracks,)``.
+        values: the different ones.
+        codes: the place of each value in the order of the cells, lists one after the other; one past them if unknown.
+        rows: the track of each.
+    """
+
+    known: NDArray[np.bool_]
+    values: list[Any]
+    codes: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+
 def parse(text: str) -> list[Filter]:
     """The conditions of a text, parted by ``;``, all of which must be met.
 
@@ -72,8 +89,7 @@ def allowed(filters: Sequence[Filter], tracks: pyarrow.Table) -> NDArray[np.bool
     """
     mask = np.ones(len(tracks), dtype=bool)
     for wanted in filters:
-        columns = [tracks[name].to_pylist() for name in _columns(wanted, tracks.column_names)]
-        mask &= _meets(wanted, [_known(cells) for cells in zip(*columns, strict=True)])
+        mask &= _meets(wanted, [_cells(name, tracks[name]) for name in _columns(wanted, tracks.column_names)])
     return mask
 
 
@@ -110,24 +126,33 @@ def _columns(wanted: Filter, columns: Sequence[str]) -> list[str]:
     raise InputError(f"the index has no column {name!r}; it has {listed(sorted(columns), 50)}{nearest(name, columns)}")
 
 
-def _known(cells: Sequence[Any]) -> list[Any] | None:
-    """All values of a track's cells, of which some may be lists; None if not one cell is known."""
-    lists = [cell if isinstance(cell, list) else [cell] for cell in cells if not _missing(cell)]
-    return [value for cell in lists for value in cell if not _missing(value)] if lists else None
+def _cells(name: str, column: pyarrow.ChunkedArray) -> _Cells:
+    kind, known, rows = column.type, column.is_valid().to_numpy(), np.arange(len(column))
+    lists = pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind)
+    flat = column.combine_chunks()
+    if lists:
+        rows, flat = pyarrow.compute.list_parent_indices(flat).to_numpy(), pyarrow.compute.list_flatten(flat)
+    if pyarrow.types.is_nested(flat.type):
+        raise InputError(f"{name} holds {kind}, which cannot be compared")
+    found = (flat.cast(pyarrow.string()) if pyarrow.types.is_null(flat.type) else flat).dictionary_encode()
+    values, codes = found.dictionary.to_pylist(), found.indices.fill_null(len(found.dictionary)).to_numpy()
+    there = np.array([not _missing(value) for value in values] + [False])[codes]
+    return _Cells(known if lists else there, values, codes, rows)
 
 
 def _missing(value: Any) -> bool:
     return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
-def _meets(wanted: Filter, values: list[list[Any] | None]) -> NDArray[np.bool_]:
-    known = np.array([value is not None for value in values], dtype=bool)
+def _meets(wanted: Filter, columns: Sequence[_Cells]) -> NDArray[np.bool_]:
+    known: NDArray[np.bool_] = np.any([column.known for column in columns], axis=0)
     if not wanted.values:
         return ~known if wanted.operator == "=" else known
-    different = {value for cell in values for value in cell or ()}
-    inside = _test(wanted, list(different))
-    met_by = {value for value in different if inside(value)}
-    met = np.array([cell is not None and not met_by.isdisjoint(cell) for cell in values], dtype=bool)
+    inside = _test(wanted, [value for column in columns for value in column.values if not _missing(value)])
+    met = np.zeros(len(known), dtype=bool)
+    for column in columns:
+        fits = np.array([not _missing(value) and inside(value) for value in column.values] + [False])
+        met[column.rows[fits[column.codes]]] = True
     return known & ~met if wanted.operator == "!=" else met
 
 

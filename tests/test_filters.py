@@ -144,6 +144,22 @@ def test_a_column_of_which_nothing_is_known_meets_nothing() -> None:
     assert allowed([], TRACKS[:0]).shape == (0,)
 
 
+def test_columns_in_chunks_and_of_other_kinds() -> None:
+    parts = [
+        table([{"x": ["a", None, ""], "y": True, "z": {"k": 1}}]),
+        table([{"x": [], "y": False, "z": {"k": 2}}] * 2),
+    ]
+    tracks = pyarrow.concat_tables([parts[0], parts[1].cast(parts[0].schema)])
+    assert allowed(parse("x=a"), tracks).tolist() == [True, False, False]
+    assert allowed(parse("x!=a"), tracks).tolist() == [False, True, True]
+    assert allowed(parse("y=true"), tracks).tolist() == [True, False, False]
+    assert allowed(parse("y!="), tracks).all()
+    assert allowed(parse("tag=happy"), TRACKS[2:]).tolist() == [True]
+    assert allowed(parse("tag=sad"), TRACKS[1:]).tolist() == [False, True]
+    with pytest.raises(InputError, match=r"z holds struct<.*>, which cannot be compared"):
+        allowed(parse("z=1"), tracks)
+
+
 def test_words_are_compared_as_they_look() -> None:
     tracks = table([{"artist": "Beyonce\u0301"}, {"artist": "STRASSE"}, {"artist": "ﬁn"}])
     assert allowed(parse("artist=BEYONCÉ"), tracks).tolist() == [True, False, False]
