@@ -7,12 +7,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from crossmodal import config as configs
 from crossmodal import registry, report
 from crossmodal import settings as plain
 from crossmodal.config import Config
+from crossmodal.data.catalogue import catalogue
 from crossmodal.data.engine import Engine
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.splits import split_hash
@@ -84,16 +83,10 @@ def build_index(
     recall: float = 0.95,
 ) -> SearchIndex:
     """Index the segments of embedded tracks; kind, settings and recall are those of `SearchIndex.build`."""
-    tables = vectors.segment_vectors, vectors.segments, catalogue(manifest, vectors)
+    tables = vectors.segment_vectors, vectors.segments, catalogue(manifest, vectors.track_ids)
     return SearchIndex.build(
         folder, *tables, vectors.fingerprint, kind, settings=settings, recall=recall, frontend=vectors.frontend
     )
-
-
-def catalogue(manifest: Manifest, vectors: Vectors) -> pd.DataFrame:
-    """The embedded tracks as an index keeps them: the manifest's columns, and where the audio lies."""
-    tracks = manifest.tracks.set_index("track_id", drop=False).loc[list(vectors.track_ids)].reset_index(drop=True)
-    return tracks.assign(path=[str(manifest.path(track)) for track in tracks["track_id"]])
 
 
 def ask(index: SearchIndex, model: DualEncoder, text: str, k: int = 10) -> list[Hit]:
@@ -165,6 +158,13 @@ def line(found: Mapping[str, Any]) -> str:
 def best_model(run: Run) -> DualEncoder:
     """The best model of a run, with the outside classes that its own experiment names."""
     return DualEncoder.load(run.model, trust=trusted(run.config))
+
+
+def training_texts(run: Run, count: int = 2000, seed: int = 0) -> list[str]:
+    """Texts of the part that a run trained on, at most ``count``, each once: a bank of queries, for `Asker`."""
+    part = Manifest.load(run.folder / "manifest").part(run.config.split, "train")
+    texts = part.texts["text"].drop_duplicates()
+    return list(texts.sample(min(count, len(texts)), random_state=seed))
 
 
 def embed_catalogue(run: Run, manifest: Manifest, out: Path, engine: Engine) -> AbstractContextManager[Vectors]:

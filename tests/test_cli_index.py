@@ -41,7 +41,7 @@ def test_an_index_is_built_changed_and_looked_at(
     assert (len(opened), opened.info["frontend"]) == (8, opened.info["frontend"] or None)
     assert all(Path(track["path"]).is_file() for track in opened.tracks)
     assert "7 tracks" in ask("index", "delete", index, first)
-    assert f"has no tracks {first}" in fail("index", "delete", index, first)
+    assert f"has no track {first!r}" in fail("index", "delete", index, first)
     told = ask("index", "info", index)
     assert f"model {opened.fingerprint}" in told
     assert "journal: 0 bytes" not in told

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from crossmodal import __version__
-from crossmodal.audio import SUFFIXES
 from crossmodal.cli import data, index, tag
+from crossmodal.cli.searching import search
 from crossmodal.cli.shared import EngineName, ManifestFolder, RunFolder, Workers, say
 from crossmodal.errors import InputError, Interrupted, SharedError
 
@@ -110,30 +110,7 @@ def embed(
         say(f"{out}: {len(vectors.track_ids)} tracks; {len(vectors.skipped)} skipped")
 
 
-@app.command()
-def search(
-    run: RunFolder,
-    query: Annotated[str, typer.Argument(help='Words, or an audio file: "solo cello, long notes", song.mp3')],
-    k: Annotated[int, typer.Option("-k", min=1, help="Answers.")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    text: Annotated[bool, typer.Option("--text", help="The query is words, whatever it looks like.")] = False,
-    index: Annotated[Path | None, typer.Option(help="An index; the run's own unless given.")] = None,
-) -> None:
-    """Ask the index in words or with a song."""
-    from crossmodal.evaluation import as_dict, best_model
-    from crossmodal.runs import find_run
-    from crossmodal.search import SearchIndex
-
-    path = None if text else audio_file(query)
-    home = find_run(run)
-    model = best_model(home)
-    vectors = model.embed_text([query]) if path is None else model.embed_audio([path])
-    found = SearchIndex.open(index or home.folder / "index").search(vectors, k, model.fingerprint)[0]
-    if as_json:
-        say(json.dumps([as_dict(hit) for hit in found], ensure_ascii=False, indent=1))
-    for hit in () if as_json else found:
-        name = hit.metadata.get("title") or hit.track_id
-        say(f"{hit.rank:3d}  {hit.score:.3f}  {name}  {hit.start:.1f}-{hit.end:.1f} s  {hit.metadata.get('path', '')}")
+app.command()(search)
 
 
 @app.command()
@@ -180,19 +157,6 @@ def version(
         raise typer.Exit()
     if context.invoked_subcommand is None:
         say(context.get_help())
-
-
-def audio_file(query: str) -> Path | None:
-    """The query as a file, or None if it is words; a file with an audio suffix that is not there is an error."""
-    path = Path(query)
-    try:
-        if path.is_file():
-            return path
-    except OSError:  # a text longer than a file name may be
-        return None
-    if path.suffix.lower() in SUFFIXES:
-        raise InputError(f"{query} does not exist; to search for these words, add --text")
-    return None
 
 
 def main(arguments: Sequence[str] | None = None, command: Callable[..., Any] = app) -> int:

@@ -89,16 +89,17 @@ def add(
     engine: EngineName = "processes",
 ) -> None:
     """Add a manifest's tracks to an index."""
+    from crossmodal.data.catalogue import catalogue
     from crossmodal.data.engine import named
     from crossmodal.data.manifest import Manifest
-    from crossmodal.evaluation import catalogue, embed_catalogue
+    from crossmodal.evaluation import embed_catalogue
     from crossmodal.runs import find_run
     from crossmodal.search import SearchIndex
 
     opened, tracks = SearchIndex.open(index), Manifest.load(manifest)
     with embed_catalogue(find_run(run), tracks, index, named(engine, workers)) as vectors:
         change = opened.update if update else opened.add
-        change(vectors.segment_vectors, vectors.segments, catalogue(tracks, vectors), vectors.fingerprint)
+        change(vectors.segment_vectors, vectors.segments, catalogue(tracks, vectors.track_ids), vectors.fingerprint)
         say(f"{summary(opened)}; {len(vectors.track_ids)} tracks came, {len(vectors.skipped)} skipped")
 
 

@@ -262,7 +262,7 @@ class View:
         """
         found = {name: self.slot(name) for name in track_ids}
         if need and (unknown := [name for name, slot in found.items() if slot is None]):
-            raise InputError(f"the index has no tracks {listed(unknown)}")
+            raise InputError(f"the index has no track {listed(map(repr, unknown))}")
         return [slot for slot in found.values() if slot is not None]
 
     def hits(self, ranked: Sequence[Sequence[tuple[int, int, float]]]) -> list[list[Hit]]:
