@@ -156,11 +156,13 @@ def assert_close(mine: Any, theirs: Any, tolerance: float, path: str = "") -> No
         assert mine == theirs, path
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does(found: list[dict[str, Any]], folder: Path) -> None:
     """With AdamW, parts of the batch, a teacher and an average of the weights; the saved state is of the same form."""
     assert_close(learnt(folder / "sharded"), learnt(folder / "alone"), 1e-10)
 
 
+@pytest.mark.slow
 def test_the_model_that_is_kept_is_the_one_that_one_process_keeps(found: list[dict[str, Any]], folder: Path) -> None:
     kept = [load_file(folder / name / "model" / "model.safetensors") for name in ("sharded", "alone")]
     assert_close(kept[0], kept[1], 1e-10)
@@ -168,6 +170,7 @@ def test_the_model_that_is_kept_is_the_one_that_one_process_keeps(found: list[di
     assert all(torch.equal(kept[0][name], value) for name, value in average.items())
 
 
+@pytest.mark.slow
 def test_each_process_holds_about_half(found: list[dict[str, Any]], alone: Trainer) -> None:
     for what, count in held(alone).items():
         shares = [one["held"][what] for one in found]
@@ -175,12 +178,14 @@ def test_each_process_holds_about_half(found: list[dict[str, Any]], alone: Train
         assert max(shares) < 0.6 * count, what
 
 
+@pytest.mark.slow
 def test_what_was_saved_goes_on_bit_for_bit(found: list[dict[str, Any]], folder: Path) -> None:
     assert equal(learnt(folder / "cut"), learnt(folder / "sharded"))
     random = [read_state(folder / name / "state" / "last.pt")["random"] for name in ("cut", "sharded")]
     assert equal(random[0], random[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "texts_of"), [("gradients", None), ("gradients of few texts", FEW)])
 def test_gradients_are_those_of_one_process(
     found: list[dict[str, Any]], name: str, texts_of: tuple[int, ...] | None
