@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from executing import ROOT, read, run
 
 from crossmodal import DualEncoder, SearchIndex
@@ -10,6 +11,7 @@ from crossmodal.runs import find_run
 NOTEBOOK = ROOT / "notebooks" / "6_Train_and_Query.ipynb"
 
 
+@pytest.mark.slow
 def test_train_and_query(work):
     notebook = read(NOTEBOOK)
     printed = run(
