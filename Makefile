@@ -27,8 +27,8 @@ lint: $(INSTALLED)-test ## ruff, mypy and the layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(INSTALLED)-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10
+unit: $(INSTALLED)-test # a thread each: two processes on two cores have no more
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=10
 
 format: $(INSTALLED)-test ## format, and mend what ruff can mend
 	$(BIN)/ruff format .
