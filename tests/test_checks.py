@@ -100,7 +100,7 @@ def test_names_and_files_that_are_not_there_are_refused_before_any_data_is_read(
     assert not (tmp_path / "audio").exists()
 
 
-@pytest.mark.parametrize("match", ["clip.*", "c*", "clip.l*", "*scale", "[c]lip.x"])
+@pytest.mark.parametrize("match", ["clip.l*", "[c]lip.x"])
 def test_a_pattern_that_an_objectives_weights_may_match_waits_for_them(configure: Configure, match: str) -> None:
     """Those of no objective are known before the data are; what then matches nothing is refused after all."""
     config = configure(f"optimizer.groups=[{{match: '{match}', lr: 0.5}}]", "train.epochs=1")

@@ -92,6 +92,7 @@ def test_running_statistics_count_each_part_once() -> None:
     assert all(norm.momentum == 0.1 for norm in norms)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_gradients_of_one(whole: dict[str, Tensor], tmp_path: Path) -> None:
     """Each embeds half of the batch, in two parts; the gradients are averaged by DDP over gloo."""
     program = Path(__file__).with_name("sharing.py")

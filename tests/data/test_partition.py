@@ -84,7 +84,7 @@ def test_a_split_by_joined_groups_cuts_no_near_duplicates():
 FRACTIONS = st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.25, 0.25), (0.6, 0.0, 0.4), (1 / 3, 1 / 3, 1 / 3)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.text("abcd", max_size=3), min_size=1, max_size=60), FRACTIONS, st.randoms())
 def test_parts_of_a_stratum_are_within_one_of_exact(found, fractions, rng):
     tags = {f"t{n}": "".join(sorted(set(each))) for n, each in enumerate(["a", *found])}

@@ -210,6 +210,7 @@ def test_where_nothing_can_be_resampled_it_says_so(run: Run, src: Path, tmp_path
     assert "none of the files of" in said
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_as_one(run: Run, src: Path, tmp_path: Path) -> None:
     run()
     given = [path.relative_to(src).as_posix() for path in sorted(src.rglob("*.*")) if path.suffix in (".wav", ".flac")]
