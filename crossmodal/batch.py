@@ -9,10 +9,10 @@ be answered, since its audio is broken for instance, has an ``error`` in place o
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from crossmodal import filters, queries
 from crossmodal.asking import Asker, Wishes
+from crossmodal.data import rows as tables
 from crossmodal.errors import InputError, listed
 from crossmodal.evaluation import as_dict
 from crossmodal.files import atomic
@@ -29,6 +30,7 @@ from crossmodal.queries import Query
 KEYS = ("query", "id", "filters")
 FIELDS = ("id", "query", "rank", "track_id", "score", "start", "end", "title", "artist", "album", "path", "error")
 Row = dict[str, Any]
+Reader = Callable[[Path, str], Iterator[tuple[int, Row]]]
 
 
 class Question(NamedTuple):
@@ -51,11 +53,15 @@ def read(path: Path, parse: Callable[[str], Query] = queries.parse) -> list[Ques
         InputError: the file is missing or of another kind, a query or filter in it is not written as it must be (with
             the line), an id stands twice, or there is no query.
     """
-    kinds = {".txt": _lines, ".csv": _table, ".jsonl": _objects}
+    kinds: dict[str, Reader] = {
+        ".txt": _lines,
+        ".csv": partial(tables.delimited, delimiter=","),
+        ".jsonl": tables.objects,
+    }
     if path.suffix.lower() not in kinds:
         raise InputError(f"{path} is no file of queries; valid is .txt, .csv or .jsonl")
     found: dict[str, Question] = {}
-    for line, row in kinds[path.suffix.lower()](path, _text(path)):
+    for line, row in kinds[path.suffix.lower()](path, tables.text_of(path)):
         try:
             question = _question(line, row, parse)
         except InputError as error:
@@ -123,39 +129,7 @@ def _question(line: int, row: Row, parse: Callable[[str], Query]) -> Question:
     return Question(str(line if name in (None, "") else name), typed, parse(typed), tuple(filters.parse(where)))
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
-
-
-def _lines(path: Path, text: str) -> Iterator[tuple[int, Row]]:
+def _lines(_: Path, text: str) -> Iterator[tuple[int, Row]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield number, {"query": line.strip()}
-
-
-def _table(path: Path, text: str) -> Iterator[tuple[int, Row]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        for row in reader:
-            if None in row or None in row.values():
-                raise InputError(f"{path}, line {reader.line_num}: has not {len(reader.fieldnames or ())} cells")
-            yield reader.line_num, row
-    except csv.Error as error:  # DictReader counts a line once it is read
-        raise InputError(f"{path}, line {reader.reader.line_num}: {error}") from error
-
-
-def _objects(path: Path, text: str) -> Iterator[tuple[int, Row]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
-                raise InputError(f"{path}, line {number}: is not JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise InputError(f"{path}, line {number}: is no JSON object")
-            yield number, row

@@ -6,6 +6,7 @@ from the family's protocol: ``class MelCNN(nn.Module, AudioEncoder)``.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -294,38 +295,42 @@ class Source(Protocol):
 
 
 class Index(Protocol):
-    """One kind of FAISS index over unit vectors: rows are numbered in the order they are added.
-
-    What it finds are candidates, which are compared again by their exact vectors. An *effort* is how hard it looks:
-    ``depth``, candidates for each row that is asked for, beside whatever the kind itself needs. The first of its
-    `efforts` that reaches the recall asked for is kept. A kind without efforts is exact search.
-    """
-
-    threads: ClassVar[int | None] = None  # a number where what is built depends on it
+    """One kind of index over unit vectors; exact search, which has no index, unless it is `Approximate`."""
 
     def instead(self, rows: int, dim: int) -> str | None:
         """The kind to build in this one's place; by default None, this one."""
         return None
 
     def resident(self, rows: int, dim: int) -> int:
-        """Bytes that a search keeps in memory, the exact vectors apart; by default all of these."""
+        """Bytes that a search keeps in memory; by default those of the vectors, which `Approximate` kinds need not."""
         return 4 * rows * dim
 
-    def efforts(self, rows: int) -> list[dict[str, int]]:
-        """Efforts to try over so many rows, the cheapest first; by default none: search is exact."""
-        return []
 
+class Approximate(Index):
+    """A kind of FAISS index: rows are numbered in the order they are added.
+
+    What it finds are candidates, which are compared again by their exact vectors. An *effort* is how hard it looks:
+    ``depth``, candidates for each row that is asked for, beside whatever the kind itself needs. The first of its
+    `efforts` that reaches the recall asked for is kept.
+    """
+
+    threads: ClassVar[int | None] = None  # a number where what is built depends on it
+
+    @abstractmethod
+    def efforts(self, rows: int) -> list[dict[str, int]]:
+        """Efforts to try over so many rows, the cheapest first."""
+
+    @abstractmethod
     def build(self, vectors: NDArray[np.float32]) -> Any:
         """A FAISS index over ``vectors (n, dim)``, which may be a memory map; the same vectors give the same index."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, path: str) -> Any:
         """The index that FAISS has written as a file, as a memory map."""
-        raise NotImplementedError
 
+    @abstractmethod
     def parameters(self, effort: Mapping[str, int], times: float, selector: Any) -> Any:
         """What FAISS' ``search`` is given as ``params`` to look ``times`` as hard among the rows of ``selector``."""
-        raise NotImplementedError
 
 
 class Task(Protocol):

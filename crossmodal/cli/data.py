@@ -7,25 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from crossmodal import registry
-from crossmodal.cli.shared import EngineName, ManifestFolder, Workers, say
+from crossmodal.cli.shared import EngineName, ManifestFolder, Workers, otherwise, say
 from crossmodal.errors import InputError, listed
 
 SHOWN = 20  # problems that are printed
 
 
-class Sources(TyperGroup):
-    """A name that is none of the commands is a source's."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """``data fma ...`` is ``data source fma ...``."""
-        return super().resolve_command(ctx, args if args[0] in self.commands else ["source", *args])
-
-
 app = typer.Typer(
-    cls=Sources,
+    cls=otherwise("source"),
     help=f"Turn a data set into a manifest: crossmodal data NAME --root DIR --out MANIFEST. Sources:"
     f" {', '.join(registry.names('datasets'))}. `crossmodal data about NAME` says what one needs.",
     subcommand_metavar="NAME|COMMAND [ARGS]...",

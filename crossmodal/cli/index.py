@@ -6,24 +6,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from crossmodal.cli.shared import EngineName, ManifestFolder, RunFolder, Workers, say
+from crossmodal.cli.shared import EngineName, ManifestFolder, RunFolder, Workers, otherwise, say
 from crossmodal.errors import InputError
 
 SHOWN = 20  # problems that are printed
 
 
-class Commands(TyperGroup):
-    """What is none of the commands is a run's folder."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """``index runs/quickstart ...`` is ``index build runs/quickstart ...``."""
-        return super().resolve_command(ctx, args if args[0] in self.commands else ["build", *args])
-
-
 app = typer.Typer(
-    cls=Commands,
+    cls=otherwise("build"),
     help="Build the search index of a manifest's tracks: crossmodal index RUN MANIFEST. Or look at an index, change it"
     " and move it, by the commands below.",
     subcommand_metavar="RUN MANIFEST|COMMAND [ARGS]...",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
 ManifestFolder = Annotated[Path, typer.Argument(help="A manifest's folder, as `crossmodal data` writes it.")]
 RunFolder = Annotated[Path, typer.Argument(help="A run's folder, or its experiment's (the newest run then).")]
@@ -17,6 +18,16 @@ EngineName = Annotated[
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR"], typer.Option("--log-level", help="What is told, at least.")
 ]
+
+
+def otherwise(command: str) -> type[TyperGroup]:
+    """Commands of which one may be left out: ``data fma ...`` is ``data source fma ...``, with ``source`` for it."""
+
+    class Commands(TyperGroup):
+        def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+            return super().resolve_command(ctx, args if args[0] in self.commands else [command, *args])
+
+    return Commands
 
 
 def say(text: str) -> None:

@@ -37,8 +37,8 @@ def read(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
     if suffix not in SUFFIXES:
         raise InputError(f"{path} is of no known kind; a table is {listed(SUFFIXES)}, each also .gz")
     text = text_of(path, encoding)
-    rows = _json_lines(path, text) if suffix in JSON_LINES else _delimited(path, text, DELIMITERS[suffix])
-    return pd.DataFrame(list(rows), dtype="object")
+    rows = objects(path, text) if suffix in JSON_LINES else delimited(path, text, DELIMITERS[suffix])
+    return pd.DataFrame([row if suffix in DELIMITERS else flat(row) for _, row in rows], dtype="object")
 
 
 def text_of(path: Path, encoding: str = "utf-8") -> str:
@@ -60,7 +60,8 @@ def text_of(path: Path, encoding: str = "utf-8") -> str:
         raise InputError(f"there is no encoding {encoding!r}; there are utf-8, latin-1, cp1252, utf-16, ...") from error
 
 
-def _delimited(path: Path, text: str, delimiter: str) -> Iterator[dict[str, Any]]:
+def delimited(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each row of a table, with the number of its last line."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = next(reader, [])
@@ -70,12 +71,13 @@ def _delimited(path: Path, text: str, delimiter: str) -> Iterator[dict[str, Any]
             if row and len(row) != len(header):
                 raise InputError(f"{path} line {reader.line_num}: {len(row)} cells under {len(header)} columns")
             if row:
-                yield dict(zip(header, row, strict=True))
+                yield reader.line_num, dict(zip(header, row, strict=True))
     except csv.Error as error:
         raise InputError(f"{path} line {reader.line_num}: {error}") from error
 
 
-def _json_lines(path: Path, text: str) -> Iterator[dict[str, Any]]:
+def objects(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The JSON object of each line that is not blank, with the line's number."""
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
@@ -85,7 +87,7 @@ def _json_lines(path: Path, text: str) -> Iterator[dict[str, Any]]:
                 raise InputError(f"{path} line {number} is not JSON: {error}") from error
             if not isinstance(row, dict):
                 raise InputError(f"{path} line {number} is not a JSON object but a {type(row).__name__}")
-            yield flat(row)
+            yield number, row
 
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:

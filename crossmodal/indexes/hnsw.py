@@ -9,10 +9,10 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmodal.types import Index
+from crossmodal.types import Approximate
 
 
-class Hnsw(Index):
+class Hnsw(Approximate):
     """FAISS IndexHNSWSQ over 8-bit vectors: ``dim + 8 * links`` bytes a vector and a little for the upper layers.
 
     Args:

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import faiss
-import numpy as np
-from numpy.typing import NDArray
 
-from crossmodal.indexes import _lists
-from crossmodal.types import Index
+from crossmodal.indexes._lists import Lists
 
 
-class IvfSq(Index):
+class IvfSq(Lists):
     """FAISS IndexIVFScalarQuantizer: ``dim + 8`` bytes a vector."""
 
-    def resident(self, rows: int, dim: int) -> int:
-        """Codes and their numbers."""
-        return rows * (dim + 8)
+    depths = (1, 4)
 
-    def efforts(self, rows: int) -> list[dict[str, int]]:
-        """More lists, then more candidates."""
-        return _lists.steps(rows, (1, 4))
+    def size(self, dim: int) -> int:
+        """The code and the vector's number."""
+        return dim + 8
 
-    def build(self, vectors: NDArray[np.float32]) -> faiss.Index:
-        """Trained by k-means and the range of each dimension."""
-        dim, number, kind = vectors.shape[1], _lists.lists(len(vectors)), faiss.ScalarQuantizer.QT_8bit
-        quantizer = faiss.IndexFlatIP(dim)
-        index = faiss.IndexIVFScalarQuantizer(quantizer, dim, number, kind, faiss.METRIC_INNER_PRODUCT)
-        return _lists.filled(index, vectors)
-
-    def read(self, path: str) -> faiss.Index:
-        """The lists stay in the file."""
-        return _lists.mapped(path)
-
-    def parameters(self, effort: Mapping[str, int], times: float, selector: Any) -> Any:
-        """``nprobe``."""
-        return _lists.search(effort, times, selector)
+    def empty(self, quantizer: faiss.Index, dim: int, number: int) -> faiss.IndexIVF:
+        """To be trained by the range of each dimension too."""
+        kind = faiss.ScalarQuantizer.QT_8bit
+        return faiss.IndexIVFScalarQuantizer(quantizer, dim, number, kind, faiss.METRIC_INNER_PRODUCT)

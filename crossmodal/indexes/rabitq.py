@@ -6,33 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 import faiss
-import numpy as np
-from numpy.typing import NDArray
 
-from crossmodal.indexes import _lists
-from crossmodal.types import Index
+from crossmodal.indexes._lists import Lists
 
 
-class RaBitQ(Index):
+class RaBitQ(Lists):
     """FAISS IndexIVFRaBitQ: ``dim / 8 + 16`` bytes a vector."""
 
-    def resident(self, rows: int, dim: int) -> int:
-        """Bits, two factors and the number of each vector."""
-        return rows * (-(-dim // 8) + 16)
+    depths = (8, 32, 128)
 
-    def efforts(self, rows: int) -> list[dict[str, int]]:
-        """More lists, then more candidates."""
-        return _lists.steps(rows, (8, 32, 128))
+    def size(self, dim: int) -> int:
+        """Bits, two factors and the vector's number."""
+        return -(-dim // 8) + 16
 
-    def build(self, vectors: NDArray[np.float32]) -> faiss.Index:
-        """Trained by k-means."""
-        dim, number = vectors.shape[1], _lists.lists(len(vectors))
-        quantizer = faiss.IndexFlatIP(dim)
-        return _lists.filled(faiss.IndexIVFRaBitQ(quantizer, dim, number, faiss.METRIC_INNER_PRODUCT), vectors)
-
-    def read(self, path: str) -> faiss.Index:
-        """The lists stay in the file."""
-        return _lists.mapped(path)
+    def empty(self, quantizer: faiss.Index, dim: int, number: int) -> faiss.IndexIVF:
+        """By inner products."""
+        return faiss.IndexIVFRaBitQ(quantizer, dim, number, faiss.METRIC_INNER_PRODUCT)
 
     def parameters(self, effort: Mapping[str, int], times: float, selector: Any) -> Any:
         """``nprobe``, and queries in 8 bits."""

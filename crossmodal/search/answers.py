@@ -55,7 +55,7 @@ def _nearest(
 ) -> tuple[Ints, Floats]:
     """Rows of the generation and of the journal, which is always searched exactly, and what no other row exceeds."""
     fitted, vectors, mask = view.base.fitted, view.base.vectors, masks[0]
-    if fast:
+    if fast and fitted.kind is not None:
         base = approximate(queries, vectors, fitted.index, fitted.kind, fitted.effort, count, mask)
     else:
         base = exact(queries, vectors, count, mask)

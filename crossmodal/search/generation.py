@@ -20,7 +20,7 @@ from crossmodal.files import atomic, make_folder, remove, sync, write_json
 from crossmodal.search import journal
 from crossmodal.search.material import Floats, Ints, Material, hashed
 from crossmodal.search.tuning import Fitted, built, fit
-from crossmodal.types import Index
+from crossmodal.types import Approximate
 
 VERSION = 2
 NAME = re.compile(r"gen-\d{6}")
@@ -183,17 +183,15 @@ def opened(folder: Path, digest: str) -> Generation:
         _check_size(folder / name, file["bytes"])
     tracks, ids, segments = (_table(folder / f"{name}.arrow") for name in ("tracks", "ids", "segments"))
     vectors = mapped(folder / "vectors.npy")
-    kind = built(info["built"], info["built_settings"])
-    index = _read_index(folder / "index.faiss", kind) if "index.faiss" in info["files"] else None
+    fitted = _fitted(folder / "index.faiss", info)
     found = {"tracks": {len(tracks), len(ids)}, "segments": {len(segments), len(vectors)}, "dim": {vectors.shape[1]}}
-    if index is not None:
-        found["segments"].add(index.ntotal)
-        found["dim"].add(index.d)
+    if fitted.index is not None:
+        found["segments"].add(fitted.index.ntotal)
+        found["dim"].add(fitted.index.d)
     if wrong := [f"{key} {sorted(value)}" for key, value in found.items() if value != {info[key]}]:
         raise InputError(f"{folder} holds {', '.join(wrong)}, but info.json says otherwise; build the index again")
     first, counts = _column(ids, "first"), _column(ids, "segments")
     owner, start, end = (_column(segments, name) for name in ("track", "start", "end"))
-    fitted = Fitted(kind, index, info["effort"], info["recall"])
     return Generation(
         folder, digest, info, tracks, _column(ids, "hash"), first, counts, owner, start, end, vectors, fitted
     )
@@ -264,9 +262,15 @@ def _column(table: pa.Table, name: str) -> NDArray[Any]:
     return column.chunk(0).to_numpy()  # type: ignore[no-any-return]
 
 
-def _read_index(path: Path, kind: Index) -> faiss.Index:
+def _fitted(path: Path, info: Mapping[str, Any]) -> Fitted:
+    """The kind and its index, where there is one; all else is exact search."""
+    if path.name not in info["files"]:
+        return Fitted(None, None, {}, info["recall"])
+    kind = built(info["built"], info["built_settings"])
+    if not isinstance(kind, Approximate):
+        raise InputError(f"{path} is there, though {info['built']} is exact search; build the index again")
     try:
-        return kind.read(str(path))
+        return Fitted(kind, kind.read(str(path)), info["effort"], info["recall"])
     except RuntimeError as error:
         reason = str(error).splitlines()[-1]
         raise InputError(f"{path} is not what was written: {reason}; build the index again") from error

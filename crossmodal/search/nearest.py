@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.search.material import Floats, Ints
-from crossmodal.types import Index
+from crossmodal.types import Approximate
 
 FEW = 50_000  # rows a filter leaves that are all compared: 50 MB of them at 256 dimensions
 SHARE = 16  # exact search is as fast once more than one row in so many is looked at
@@ -66,7 +66,7 @@ def approximate(
     queries: Floats,
     vectors: Floats,
     index: faiss.Index,
-    kind: Index,
+    kind: Approximate,
     effort: dict[str, int],
     count: int,
     allowed: Bools | None = None,

@@ -19,7 +19,7 @@ from crossmodal import registry
 from crossmodal.errors import InputError
 from crossmodal.search.material import Floats
 from crossmodal.search.nearest import ASKED, approximate, exact
-from crossmodal.types import Index
+from crossmodal.types import Approximate, Index
 
 SMALL = 4096  # segments up to which every kind is exact: it is as fast, and FAISS has too little to train on
 HELD_OUT = 500
@@ -32,13 +32,13 @@ class Fitted:
     """A kind with its index.
 
     Attributes:
-        kind: the plug-in.
-        index: what it built; None where search is exact.
+        kind: the plug-in; None where search is exact.
+        index: what it built; likewise.
         effort: the settings of its searches; empty where search is exact.
         recall: what was asked for, what was measured, on how many queries, and how.
     """
 
-    kind: Index
+    kind: Approximate | None
     index: faiss.Index | None
     effort: dict[str, int]
     recall: dict[str, Any]
@@ -64,9 +64,9 @@ def fit(name: str, settings: Mapping[str, Any], vectors: Floats, recall: float) 
     if chosen is not None:
         name, settings = chosen, {}
         kind = built(chosen, {})
-    if len(vectors) <= SMALL or not kind.efforts(len(vectors)):
+    if len(vectors) <= SMALL or not isinstance(kind, Approximate):
         how = {"asked": recall, "measured": 1.0, "how": "exact search"}
-        return name, dict(settings), Fitted(kind, None, {}, how)
+        return name, dict(settings), Fitted(None, None, {}, how)
     with threads(kind.threads):
         index, effort, measured = _tuned(kind, vectors, recall)
     how = {"asked": recall, "measured": measured, "queries": HELD_OUT, "how": HOW}
@@ -85,7 +85,7 @@ def check(kind: str, settings: Mapping[str, Any], recall: float) -> None:
         raise InputError(f"recall is {recall}; valid is more than 0, at most 1")
 
 
-def _tuned(kind: Index, vectors: Floats, recall: float) -> tuple[faiss.Index, dict[str, int], float]:
+def _tuned(kind: Approximate, vectors: Floats, recall: float) -> tuple[faiss.Index, dict[str, int], float]:
     known, queries = vectors[:-HELD_OUT], np.ascontiguousarray(vectors[-HELD_OUT:])
     index = kind.build(known)
     truth = exact(queries, known, AT).scores[:, -1:] - 1e-6  # by score: rows that are equally near are as good

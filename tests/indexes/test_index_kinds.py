@@ -15,6 +15,7 @@ from crossmodal.errors import InputError
 from crossmodal.indexes import auto
 from crossmodal.search import Hit, SearchIndex, nearest, tuning
 from crossmodal.search.checks import verify
+from crossmodal.types import Approximate
 
 DIM, TRACKS, SEGMENTS = 16, 700, 2
 APPROXIMATE = ("hnsw", "ivf", "ivfpq", "ivfsq", "rabitq")
@@ -210,3 +211,13 @@ def test_threads_of_faiss_are_given_back() -> None:
     with pytest.raises(KeyError), tuning.threads(1):
         raise KeyError
     assert faiss.omp_get_max_threads() == before
+
+
+@pytest.mark.parametrize("forgotten", sorted(Approximate.__abstractmethods__))
+def test_a_kind_that_forgets_a_part_cannot_be_made(forgotten: str) -> None:
+    parts = {name: getattr(registry.find("indexes", "hnsw"), name) for name in Approximate.__abstractmethods__}
+    whole: type[Approximate] = type("Whole", (Approximate,), parts)
+    assert whole().resident(2, 3) == 24
+    parts.pop(forgotten)
+    with pytest.raises(TypeError, match=forgotten):
+        type("Part", (Approximate,), parts)()
