@@ -123,7 +123,10 @@ class Skipped(NamedTuple):
 
 def write_skipped(path: str | Path, rows: Sequence[Skipped]) -> None:
     """Write ``skipped.csv``: id, path, reason; written also when there is nothing in it, so that it can be trusted."""
-    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with (
+        atomic(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(Skipped._fields)
         writer.writerows(rows)

@@ -31,8 +31,8 @@ def otherwise(command: str) -> type[TyperGroup]:
 
 
 def say(text: str) -> None:
-    """Print a line at once, also into a pipe."""
-    print(text, flush=True)
+    """Print a line at once, also into a pipe; of a file's name, which need not be UTF-8, what is not is escaped."""
+    print(text.encode(errors="backslashreplace").decode(), flush=True)
 
 
 def start_log(log: logging.Logger, level: str) -> None:
