@@ -88,6 +88,11 @@ def sync(path: Path) -> None:
             os.close(descriptor)
 
 
+def printable(text: str) -> str:
+    """A text that may hold a file's name, which need not be UTF-8: bytes that are not are escaped."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text, whole or not at all."""
     with atomic(path) as temporary:
