@@ -88,6 +88,11 @@ def sync(path: Path) -> None:
             os.close(descriptor)
 
 
+def printable(text: str) -> str:
+    """A text that may hold a file's name, which need not be UTF-8: bytes that are not are escaped."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text, whole or not at all."""
     with atomic(path) as temporary:
@@ -123,7 +128,10 @@ class Skipped(NamedTuple):
 
 def write_skipped(path: str | Path, rows: Sequence[Skipped]) -> None:
     """Write ``skipped.csv``: id, path, reason; written also when there is nothing in it, so that it can be trusted."""
-    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with (
+        atomic(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(Skipped._fields)
         writer.writerows(rows)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from crossmodal.errors import InputError, listed
-from crossmodal.files import atomic
+from crossmodal.files import atomic, printable
 from crossmodal.zero_shot import MEASURES, Row, Taggram
 
 FORMATS: dict[str, dict[str, Any]] = {".png": {}, ".pdf": {"CreationDate": None}}  # and what is kept out: the clock
@@ -42,7 +42,7 @@ def draw(taggram: Taggram, path: Path, title: str = "") -> list[str]:
     for ax, rows in zip(axes, panels, strict=True):
         _panel(figure, ax, taggram, rows)
     axes[-1].set_xlabel("seconds", fontsize=8)
-    axes[0].set_title(_short(title, 80), loc="left", fontsize=9, parse_math=False)
+    axes[0].set_title(_short(printable(title), 80), loc="left", fontsize=9, parse_math=False)
     with atomic(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # they are returned
         figure.savefig(temporary, format=kind[1:], dpi=200, metadata=FORMATS[kind])

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from crossmodal.files import printable
+
 ManifestFolder = Annotated[Path, typer.Argument(help="A manifest's folder, as `crossmodal data` writes it.")]
 RunFolder = Annotated[Path, typer.Argument(help="A run's folder, or its experiment's (the newest run then).")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
@@ -32,7 +34,7 @@ def otherwise(command: str) -> type[TyperGroup]:
 
 def say(text: str) -> None:
     """Print a line at once, also into a pipe."""
-    print(text, flush=True)
+    print(printable(text), flush=True)
 
 
 def start_log(log: logging.Logger, level: str) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from crossmodal.cli.shared import say
 from crossmodal.errors import InputError, listed
+from crossmodal.files import printable
 
 if TYPE_CHECKING:
     from crossmodal.calibration import Calibration
@@ -71,7 +72,7 @@ def tag(
     basis = f"calibrated on {calibration.source}, {len(calibration.vectors)} segments" if calibration else RAW
     notes.append(f"{len(found)} tagged, {len(skipped)} skipped; {basis}")
     for note in notes:
-        print(note, file=sys.stderr if as_json else sys.stdout, flush=True)
+        print(printable(note), file=sys.stderr if as_json else sys.stdout, flush=True)
 
 
 def calibrate(
