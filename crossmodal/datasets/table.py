@@ -16,6 +16,7 @@ tags in several tagsets, some of them for some of the tracks only, and a split w
         makam: meta.makam
         philharmonia_instrument: {column: folder, where: {path: audio/philharmonia/*}}
         symbtr_instrument: {column: meta.instrument, where: {path: audio/synth/symbtr/*}}
+        length: {column: meta.length, names: {1.5 s: long notes, "*long": long notes, 1 s: "", 0.*: short notes}}
       splits:
         dev: dev_split.tsv
     split: dev
@@ -60,10 +61,20 @@ class TextColumn:
 
 @dataclass(frozen=True)
 class TagColumn:
-    """Where the tags of a tagset stand, and which rows count: those whose cells match all patterns of ``where``."""
+    """Where the tags of a tagset stand, and which rows count: those whose cells match all patterns of ``where``.
+
+    ``names`` says what the column's values are called as tags, by patterns, the first that matches; a value that is
+    called "" is no tag, and one that matches none keeps its own name.
+    """
 
     column: str
     where: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+
+    def tag(self, value: str) -> str:
+        """What a value is called, without blanks around it."""
+        value = value.strip()
+        return next((name for pattern, name in self.names.items() if fnmatchcase(value, pattern)), value)
 
 
 @dataclass(frozen=True)
@@ -210,7 +221,7 @@ class Table(Source):
                 found = rows.items(cell, self.separators)
                 if found is not None:
                     annotated.append((track, tagset))
-                    tags += [(track, tagset, tag) for item in found if (tag := rows.word(item).strip())]
+                    tags += [(track, tagset, tag) for item in found if (tag := spec.tag(rows.word(item)))]
         table = pd.DataFrame(tags, columns=list(COLUMNS["tags"]), dtype="str").drop_duplicates()
         return table, pd.DataFrame(annotated, columns=list(COLUMNS["annotated"]), dtype="str")
 

@@ -108,6 +108,38 @@ def test_json_lines_with_dotted_columns_and_where(folder):
     assert found.tracks["source"].tolist() == ["real", "", ""]
 
 
+def test_values_are_called_by_other_names(folder):
+    file = lines(
+        folder,
+        {"path": "rock/a.wav", "length": "1.5 s", "words": ["arco legato", "loud", "n/a"]},
+        {"path": "rock/b.mp3", "length": "very long", "words": ["arco"]},
+        {"path": "folk/c.OGG", "length": " 1 s ", "words": []},
+        {"path": "folk/tr/d.flac", "length": "phrase", "words": None},
+    )
+    found = Table(
+        root=str(folder),
+        file=file,
+        tagsets={
+            "length": {"column": "length", "names": {"*long": "long notes", "1.5 s": "long notes", "1 s": ""}},
+            "words": {"column": "words", "names": {"arco *": "legato", "*": "anything"}},
+            "rock": {"column": "path", "where": {"path": "rock/*"}, "names": {"*": "rock"}},
+        },
+    ).manifest()
+    assert tags(found) == [
+        ("folk/tr/d.flac", "length", "phrase"),
+        ("rock/a.wav", "length", "long notes"),
+        ("rock/a.wav", "rock", "rock"),
+        ("rock/a.wav", "words", "anything"),
+        ("rock/a.wav", "words", "legato"),
+        ("rock/b.mp3", "length", "long notes"),
+        ("rock/b.mp3", "rock", "rock"),
+        ("rock/b.mp3", "words", "anything"),
+    ]
+    assert ("folk/c.OGG", "length") in annotated(found)  # with nothing
+    assert ("folk/c.OGG", "words") in annotated(found)
+    assert ("folk/tr/d.flac", "words") not in annotated(found)
+
+
 def test_a_shared_review_is_one_text_of_many_tracks(folder):
     file = written(folder, "t.csv", "path,album,review\nrock/a.wav,X,Fine.\nrock/b.mp3,X,Fine.\nfolk/c.OGG,Y, FINE. \n")
     by_id = Table(str(folder), file, texts=[{"column": "review", "id_column": "album"}]).manifest()
@@ -259,6 +291,9 @@ def test_the_real_data_is_read_whole():
     assert found.labels("makam").nunique() == 24
     assert found.labels("symbtr_instrument").nunique() == 5
     assert found.labels("philharmonia_instrument").value_counts().iloc[:12].tolist() == [190] * 12
+    lengths = found.labels("length").value_counts().to_dict()
+    assert lengths == {"short notes": 1044, "long notes": 701, "phrase": 221}  # 1 s is neither
+    assert (found.annotated["tagset"] == "length").sum() == 2518
     assert (found.tracks["group"] != "").all()
     kinds = found.texts.groupby(["kind", "language"]).size().to_dict()
     assert kinds == {("human", "en"): 97, ("human-short", "en"): 12, ("template", "en"): 3540, ("template", "tr"): 336}
