@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crossmodal.cli.shared import EngineName, ManifestFolder, RunFolder, Workers, otherwise, say
 from crossmodal.errors import InputError
+
+if TYPE_CHECKING:
+    from crossmodal.data.manifest import Manifest
 
 SHOWN = 20  # problems that are printed
 
@@ -46,11 +50,29 @@ def summary(found: Any) -> str:
     return f"{found.folder}: {info['built']}, {info['tracks']:,} tracks in {info['segments']:,} segments{said}"
 
 
+def part(manifest: Manifest, shard: str) -> Manifest:
+    """The tracks of a shard, such as 3/64; all of them if none is named."""
+    from crossmodal.search.pieces import shard as chosen_ids
+
+    if not shard:
+        return manifest
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", shard)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise InputError(f"--shard is {shard!r}; valid is such as 3/64, from 1/64 to 64/64")
+    ids = chosen_ids(list(manifest.tracks["track_id"]), int(found[1]), int(found[2]))
+    if not ids:
+        raise InputError(f"shard {shard} holds none of {len(manifest)} tracks; take fewer shards")
+    return manifest.select(ids)
+
+
 @app.command()
 def build(
     run: RunFolder,
     manifest: ManifestFolder,
     out: Annotated[Path | None, typer.Option(help="The index's folder; the run's own unless given.")] = None,
+    shard: Annotated[
+        str, typer.Option(help="Which tracks, such as 3/64 of all; `merge` puts the shards together.")
+    ] = "",
     kind: Kind = "flat",
     recall: Recall = 0.95,
     memory: Memory = None,
@@ -63,7 +85,9 @@ def build(
     from crossmodal.evaluation import build_index, embed_catalogue
     from crossmodal.runs import find_run
 
-    found, tracks, settings = find_run(run), Manifest.load(manifest), chosen(kind, memory)
+    found, tracks, settings = find_run(run), part(Manifest.load(manifest), shard), chosen(kind, memory)
+    if shard and not out:
+        raise InputError("a shard is no run's index; give its folder by --out")
     folder = out or found.folder / "index"
     with embed_catalogue(found, tracks, folder, named(engine, workers)) as vectors:
         built = build_index(folder, tracks, vectors, kind, settings, recall)
@@ -170,14 +194,14 @@ def export(index: Folder, out: Annotated[Path, typer.Option(help="A parquet file
 
 @app.command("import")
 def import_(
-    parquet: Annotated[Path, typer.Argument(help="A file as `crossmodal index export` writes it.")],
+    parquet: Annotated[list[Path], typer.Argument(help="Files as `crossmodal index export` writes them.")],
     out: Annotated[Path, typer.Option(help="The new index's folder.")],
     kind: Kind = "flat",
     recall: Recall = 0.95,
     memory: Memory = None,
-    fingerprint: Annotated[str | None, typer.Option(help="The model's, where the file does not say it.")] = None,
+    fingerprint: Annotated[str | None, typer.Option(help="The model's, where the files do not say it.")] = None,
 ) -> None:
-    """Build an index of the vectors in a parquet file."""
+    """Build an index of the vectors in parquet files."""
     from crossmodal.search.exchange import read_parquet
 
     settings = chosen(kind, memory)

@@ -24,7 +24,7 @@ def answered(
     """The k best tracks of each query among the live ones; arguments as `SearchIndex.search`'s, unit queries."""
     masks = view.allowed(allowed)
     barred = np.array(view.places(exclude), dtype=np.int64)
-    count = 4 * k + int(view.counts[barred].sum())
+    count = 4 * k + int(view.sizes(barred).sum())
     ranked: list[Ranked] = [[] for _ in queries]
     pending = np.arange(len(queries))
     for turn in itertools.count():

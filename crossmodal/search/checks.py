@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from crossmodal.errors import InputError
+from crossmodal.errors import InputError, listed
 from crossmodal.search import generation
 from crossmodal.search.generation import Generation
 from crossmodal.search.material import BLOCK, hashed
@@ -42,18 +44,31 @@ def _file(path: Path, said: dict[str, object]) -> str:
 
 
 def _content(opened: Generation) -> list[str]:
-    """What must hold whoever wrote the files."""
-    folder, problems = opened.folder, []
-    ids = opened.tracks["track_id"].to_pylist()
-    if len(set(ids)) != len(ids):
-        problems.append(f"{folder}: {len(ids) - len(set(ids))} track ids stand more than once")
-    if not np.array_equal(hashed(ids), opened.hashes) or (np.diff(opened.hashes.astype(object)) < 0).any():
-        problems.append(f"{folder}: the tracks are not in the order of their ids' hashes")
-    if not np.array_equal(np.repeat(np.arange(len(ids)), opened.counts), opened.owner):
-        problems.append(f"{folder}: segments do not stand with their tracks")
+    """What must hold whoever wrote the files; of each kind of problem the first of some thousand rows is told."""
+    problems = [text for start in range(0, len(opened.hashes), BLOCK) for text in _tracks(opened, start)]
     if off := sum(_not_unit(opened, start) for start in range(0, len(opened.vectors), BLOCK)):
-        problems.append(f"{folder}: {off} vectors are not of length one")
-    return problems
+        problems.append(f"{off} vectors are not of length one")
+    return [f"{opened.folder}: {text}" for text in problems]
+
+
+def _tracks(opened: Generation, start: int) -> Iterator[str]:
+    """The order of some tracks and the one before them, and whether their segments stand with them."""
+    before, stop = max(0, start - 1), min(start + BLOCK, len(opened.hashes))
+    ids = opened.tracks["track_id"][before:stop].to_pylist()
+    hashes = hashed(ids)
+    keys = list(zip(hashes.tolist(), ids, strict=True))
+    if twice := [second for (_, first), (_, second) in pairwise(keys) if first == second]:
+        yield f"track ids stand more than once: {listed(twice)}"
+    if not np.array_equal(hashes, opened.hashes[before:stop]) or keys != sorted(keys):
+        yield "the tracks are not in the order of their ids' hashes"
+    first, counts = opened.first[start:stop], opened.counts[start:stop]
+    begin = opened.first[before] + opened.counts[before] if start else 0
+    end = begin + counts.sum() if stop < len(opened.hashes) else len(opened.owner)
+    owner = np.repeat(np.arange(start, stop), counts)
+    if not (
+        np.array_equal(first, begin + np.cumsum(counts) - counts) and np.array_equal(opened.owner[begin:end], owner)
+    ):
+        yield "segments do not stand with their tracks"
 
 
 def _not_unit(opened: Generation, start: int) -> int:
@@ -65,7 +80,8 @@ def _journal(opened: Generation) -> list[str]:
     """Each record, and that it can be put together with those before it."""
     try:
         view = View(opened).caught_up()
-        return [] if len(view.tracks) == len(view) else [f"{opened.folder}: the journal's counts do not agree"]
+        agree = view.schema is not None and np.count_nonzero(view.alive) == len(view)
+        return [] if agree else [f"{opened.folder}: the journal's counts do not agree"]
     except InputError as error:
         return [str(error)]
     except (ValueError, KeyError, TypeError) as error:

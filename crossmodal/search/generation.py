@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from crossmodal.errors import InputError
 from crossmodal.files import atomic, make_folder, remove, sync, write_json
-from crossmodal.search import journal
-from crossmodal.search.material import Floats, Ints, Material, hashed
+from crossmodal.search import journal, tables
+from crossmodal.search.material import Floats, Ints, Pieces, hashed
 from crossmodal.search.tuning import Fitted, built, fit
 from crossmodal.types import Approximate
 
@@ -70,13 +70,13 @@ class Generation:
         return None
 
 
-def write(folder: Path, name: str, material: Material, head: Mapping[str, Any], recall: float) -> str:
+def write(folder: Path, name: str, pieces: Pieces, head: Mapping[str, Any], recall: float) -> str:
     """Write a generation as ``folder/name``, all of it on the disk before it has that name.
 
     Args:
         folder: the index's.
         name: the generation's.
-        material: its content.
+        pieces: its content.
         head: kind, settings, fingerprint, frontend: kept in ``info.json``.
         recall: what an approximate kind shall reach.
 
@@ -85,12 +85,12 @@ def write(folder: Path, name: str, material: Material, head: Mapping[str, Any], 
     """
     with atomic(folder / name) as path:
         path.mkdir()
-        _write_tables(path, material)
-        vectors = _write_vectors(path / "vectors.npy", material)
+        tracks, segments = tables.write(path, pieces)
+        vectors = tables.mapped(path / "vectors.npy")
         kind, settings, fitted = fit(head["kind"], head["settings"], vectors, recall)
         if fitted.index is not None:
             faiss.write_index(fitted.index, str(path / "index.faiss"))
-        counts = {"dim": material.dim, "segments": len(material.rows), "tracks": len(material.counts)}
+        counts = {"dim": pieces.dim, "segments": segments, "tracks": tracks}
         how = {"built": kind, "built_settings": settings, "effort": fitted.effort, "recall": fitted.recall}
         files = {file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)} for file in sorted(path.iterdir())}
         write_json(path / "info.json", {"version": VERSION, **head, **counts, **how, "files": files})
@@ -99,43 +99,6 @@ def write(folder: Path, name: str, material: Material, head: Mapping[str, Any], 
         digest = sha256(path / "info.json")
     sync(folder)
     return digest
-
-
-def _write_tables(path: Path, material: Material) -> None:
-    counts = material.counts
-    ids = {"hash": hashed(material.tracks["track_id"].to_pylist()), "first": np.cumsum(counts) - counts}
-    owner = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-    segments = {"track": owner, "start": material.bounds[:, 0], "end": material.bounds[:, 1]}
-    _write_arrow(path / "tracks.arrow", material.tracks)
-    _write_arrow(path / "ids.arrow", pa.table({**ids, "segments": counts}))
-    _write_arrow(path / "segments.arrow", pa.table(segments))
-
-
-def _write_arrow(path: Path, table: pa.Table) -> None:
-    """In one batch, so that a column is one stretch of memory."""
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table.combine_chunks(), max_chunksize=max(1, len(table)))
-
-
-def _write_vectors(path: Path, material: Material) -> Floats:
-    shape = (len(material.rows), material.dim)
-    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for block in material.blocks():
-            file.write(np.ascontiguousarray(block, dtype="<f4").tobytes())
-    return mapped(path)
-
-
-def mapped(path: Path) -> Floats:
-    """An array file as a memory map; an empty one cannot be mapped, and is loaded."""
-    try:
-        with path.open("rb") as file:
-            np.lib.format.read_magic(file)
-            shape, _, _ = np.lib.format.read_array_header_1_0(file)
-        return np.load(path, mmap_mode="r" if shape[0] else None)  # type: ignore[no-any-return]
-    except ValueError as error:
-        raise InputError(f"{path} is no array of vectors: {error}") from error
 
 
 def point(folder: Path, name: str, digest: str) -> None:
@@ -181,8 +144,8 @@ def opened(folder: Path, digest: str) -> Generation:
     info = read_info(folder, digest)
     for name, file in info["files"].items():
         _check_size(folder / name, file["bytes"])
-    tracks, ids, segments = (_table(folder / f"{name}.arrow") for name in ("tracks", "ids", "segments"))
-    vectors = mapped(folder / "vectors.npy")
+    tracks, ids, segments = (tables.read(folder / f"{name}.arrow") for name in ("tracks", "ids", "segments"))
+    vectors = tables.mapped(folder / "vectors.npy")
     fitted = _fitted(folder / "index.faiss", info)
     found = {"tracks": {len(tracks), len(ids)}, "segments": {len(segments), len(vectors)}, "dim": {vectors.shape[1]}}
     if fitted.index is not None:
@@ -190,10 +153,10 @@ def opened(folder: Path, digest: str) -> Generation:
         found["dim"].add(fitted.index.d)
     if wrong := [f"{key} {sorted(value)}" for key, value in found.items() if value != {info[key]}]:
         raise InputError(f"{folder} holds {', '.join(wrong)}, but info.json says otherwise; build the index again")
-    first, counts = _column(ids, "first"), _column(ids, "segments")
-    owner, start, end = (_column(segments, name) for name in ("track", "start", "end"))
+    first, counts = tables.column(ids, "first"), tables.column(ids, "segments")
+    owner, start, end = (tables.column(segments, name) for name in ("track", "start", "end"))
     return Generation(
-        folder, digest, info, tracks, _column(ids, "hash"), first, counts, owner, start, end, vectors, fitted
+        folder, digest, info, tracks, tables.column(ids, "hash"), first, counts, owner, start, end, vectors, fitted
     )
 
 
@@ -246,20 +209,6 @@ def _check_size(path: Path, size: int) -> None:
         raise InputError(f"{path} does not exist; build the index again") from error
     if found != size:
         raise InputError(f"{path} is not what was written: it has {found} bytes of {size}; build the index again")
-
-
-def _table(path: Path) -> pa.Table:
-    try:
-        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path} is not what was written: {error}; build the index again") from error
-
-
-def _column(table: pa.Table, name: str) -> NDArray[Any]:
-    column = table[name]
-    if not column.num_chunks:
-        return np.empty(0, dtype=column.type.to_pandas_dtype())
-    return column.chunk(0).to_numpy()  # type: ignore[no-any-return]
 
 
 def _fitted(path: Path, info: Mapping[str, Any]) -> Fitted:

@@ -15,18 +15,20 @@ from numpy.typing import NDArray
 from crossmodal.errors import InputError, listed
 from crossmodal.search import generation, journal, tuning
 from crossmodal.search.answers import answered
-from crossmodal.search.material import Floats, Material, check_directions, checked, joined, unit
+from crossmodal.search.material import Floats, Pieces, check_directions, checked, joined, unit
+from crossmodal.search.pieces import of_views
 from crossmodal.search.view import Bools, Hit, Tracks, View
 from crossmodal.types import PathLike
 
+WRITING, BUILDING = ".lock", ".building"  # held while a record is appended; while a generation is written
 KEPT = ("kind", "settings", "fingerprint", "frontend")  # of info.json, from one generation to the next
 
 
 class SearchIndex:
     """An opened index; make one with `build` or `open`.
 
-    Many processes may search an index, and threads one object. One writes at a time: writers wait for each other. A
-    change is on the disk when its call returns; other objects see it after their `refresh`.
+    Many processes may search an index, and threads one object. One writes at a time: writers wait for each other, but
+    not for a compaction. A change is on the disk when its call returns; other objects see it after their `refresh`.
     """
 
     def __init__(self, folder: Path, view: View) -> None:
@@ -45,8 +47,7 @@ class SearchIndex:
     def info(self) -> dict[str, Any]:
         """What ``info.json`` holds of the generation, with the tracks and segments that there are now."""
         view = self._view
-        segments = int(view.counts[view.live].sum())
-        now = {"tracks": len(view), "segments": segments, "journal": view.end - len(journal.MAGIC)}
+        now = {"tracks": len(view), "segments": view.segments, "journal": view.end - len(journal.MAGIC)}
         return {**view.base.info, **now}
 
     @property
@@ -76,11 +77,11 @@ class SearchIndex:
         """
         view = self._view
         rows = view.rows(np.array(view.places([track_id], need=True)))
-        return np.array([view.span(int(row)) for row in rows]), view.vectors(rows)
+        return view.spans(rows), view.vectors(rows)
 
-    def material(self) -> Material:
-        """All that the index holds, to be written elsewhere."""
-        return self._view.material()
+    def pieces(self) -> Pieces:
+        """All that the index holds, to be written elsewhere; memory holds a piece of it at a time."""
+        return of_views([self._view])
 
     @classmethod
     def build(
@@ -115,14 +116,14 @@ class SearchIndex:
         given = dict(settings or {})
         head = {"kind": kind, "settings": given, "fingerprint": fingerprint, "frontend": frontend}
         tuning.check(kind, given, recall)
-        return cls.create(folder, checked(vectors, segments, tracks), head, recall)
+        return cls.create(folder, Pieces.of(checked(vectors, segments, tracks)), head, recall)
 
     @classmethod
-    def create(cls, folder: PathLike, material: Material, head: Mapping[str, Any], recall: float) -> SearchIndex:
+    def create(cls, folder: PathLike, pieces: Pieces, head: Mapping[str, Any], recall: float) -> SearchIndex:
         """As `build`, of material that is checked already; ``head`` is kind, settings, fingerprint and frontend."""
         path = generation.prepared(Path(folder))
-        with FileLock(path / ".lock"):
-            _publish(path, material, head, recall)
+        with FileLock(path / BUILDING):
+            _publish(path, pieces, head, recall)
         return cls.open(path)
 
     @classmethod
@@ -134,11 +135,11 @@ class SearchIndex:
                 Checksums of whole files are `crossmodal.search.checks.verify`'s to check.
         """
         path = Path(folder)
-        return cls(path, _read(path, None))
+        return cls(path, read(path))
 
     def refresh(self) -> SearchIndex:
         """Bring this object up to what the folder holds now; returns itself."""
-        self._view = _read(self.folder, self._view)
+        self._view = read(self.folder, self._view)
         return self
 
     def search(
@@ -204,20 +205,21 @@ class SearchIndex:
     def compact(
         self, kind: str | None = None, settings: Mapping[str, Any] | None = None, recall: float | None = None
     ) -> None:
-        """Fold the journal into a new generation; readers of the old one go on until they refresh.
+        """Fold the journal into a new generation; readers of the old one go on until they refresh, writers at once.
 
         Args:
             kind: another kind; the same unless given.
             settings: of that kind.
             recall: another aim; the same unless given.
         """
-        with self._writing() as view:
+        with FileLock(self.folder / BUILDING):
+            view = self.refresh()._view
             head = {key: view.base.info[key] for key in KEPT}
             if kind is not None:
                 head |= {"kind": kind, "settings": dict(settings or {})}
             aim = view.base.info["recall"]["asked"] if recall is None else recall
             tuning.check(head["kind"], head["settings"], aim)
-            _publish(self.folder, view.material(), head, aim)
+            _publish(self.folder, of_views([view]), head, aim, view)
         self.refresh()
 
     def _put(
@@ -232,7 +234,7 @@ class SearchIndex:
             ids = material.tracks["track_id"].to_pylist()
             if new and (twice := [name for name in ids if view.slot(name) is not None]):
                 raise InputError(f"the index has tracks {listed(twice)} already; update replaces them")
-            joined([view.table, material.tracks])
+            joined([view.schema.empty_table(), material.tracks])
             self._append(view, journal.put(material))
 
     def _append(self, view: View, payload: bytes) -> None:
@@ -242,7 +244,7 @@ class SearchIndex:
     @contextmanager
     def _writing(self) -> Iterator[View]:
         """The one writer, with the newest view."""
-        with FileLock(self.folder / ".lock"):
+        with FileLock(self.folder / WRITING):
             yield self.refresh()._view
 
     def _check_model(self, fingerprint: str | None, what: str) -> None:
@@ -253,7 +255,7 @@ class SearchIndex:
             )
 
 
-def _read(folder: Path, view: View | None) -> View:
+def read(folder: Path, view: View | None = None) -> View:
     """What a folder holds now; a view of the generation in use goes on from where it is."""
     if view is None or generation.current(folder) != (view.base.folder.name, view.base.digest):
         view = View(generation.open_current(folder))
@@ -263,10 +265,16 @@ def _read(folder: Path, view: View | None) -> View:
         return view.caught_up()
 
 
-def _publish(folder: Path, material: Material, head: Mapping[str, Any], recall: float) -> None:
-    """Write the next generation and point to it. Of the others the one in use until now stays, for its readers."""
+def _publish(folder: Path, pieces: Pieces, head: Mapping[str, Any], recall: float, view: View | None = None) -> None:
+    """Write the next generation and point to it. Of the others the one in use until now stays, for its readers.
+
+    The caller alone builds. What the journal has gained since ``view`` was read goes on into the new one's.
+    """
     before = generation.current(folder)[0] if (folder / "CURRENT").exists() else ""
     name = generation.next_name(folder)
     generation.prune(folder, before)
-    digest = generation.write(folder, name, material, head, recall)
-    generation.point(folder, name, digest)
+    digest = generation.write(folder, name, pieces, head, recall)
+    with FileLock(folder / WRITING):
+        if view is not None:
+            journal.carry(view.base.folder / "journal", view.end, folder / name / "journal")
+        generation.point(folder, name, digest)

@@ -23,6 +23,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crossmodal.errors import InputError
+from crossmodal.files import sync
 from crossmodal.search.material import Floats, Ints, Material
 
 MAGIC = b"crossmodal journal 1\n"
@@ -152,6 +153,15 @@ def append(path: Path, payload: bytes, end: int) -> None:
                 raise
     except OSError as error:
         raise InputError(f"could not write {path}: {error.strerror or error}; nothing was changed") from error
+
+
+def carry(source: Path, start: int, target: Path) -> None:
+    """Append the whole records of a journal from a byte on to another one."""
+    end = max((end for _, end in replay(source, start)), default=start)
+    with source.open("rb") as old, target.open("ab") as new:
+        old.seek(start)
+        new.write(old.read(end - start))
+    sync(target)
 
 
 def _written(descriptor: int, data: bytes) -> None:

@@ -1,10 +1,15 @@
-"""What an index is made of: tracks with their segments, checked, in the order of the hashes of their ids."""
+"""What an index is made of: tracks with their segments, checked, in the order of the hashes of their ids.
+
+The hashes part the tracks of any number of sources alike, so that an index of any size is written stretch by stretch
+of them: what several sources have of a stretch is joined and sorted in memory, and appended to the files.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -15,9 +20,11 @@ from crossmodal.errors import InputError, listed
 from crossmodal.metrics.retrieval import id_order
 
 BLOCK = 16384  # vectors that are held in memory at a time while files are written
+STRETCH = 65536  # segments of which a stretch of the hashes holds about as many
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Hashes = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,7 @@ class Material:
 
     Attributes:
         tracks: a row a track: track_id and metadata.
+        hashes: of the ids, ascending, ``(tracks,)``.
         counts: segments of each track, ``(tracks,)``.
         bounds: start and end of each segment in seconds, ``(segments, 2)``.
         rows: where ``take`` finds the vector of each segment, ``(segments,)``.
@@ -34,6 +42,7 @@ class Material:
     """
 
     tracks: pa.Table
+    hashes: Hashes
     counts: Ints
     bounds: NDArray[np.float64]
     rows: Ints
@@ -46,14 +55,43 @@ class Material:
             yield self.take(self.rows[start : start + BLOCK])
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """Material of any size, a stretch of the hashes after the other.
+
+    Attributes:
+        schema: of all the pieces' tracks together.
+        dim: numbers in a vector.
+        parts: the pieces, which can be gone through once.
+    """
+
+    schema: pa.Schema
+    dim: int
+    parts: Iterable[Material]
+
+    @classmethod
+    def of(cls, material: Material) -> Pieces:
+        """One piece."""
+        return cls(material.tracks.schema, material.dim, [material])
+
+
 def arranged(
-    tracks: pa.Table, counts: Ints, bounds: NDArray[np.float64], rows: Ints, take: Callable[[Ints], Floats], dim: int
+    tracks: pa.Table,
+    hashes: Hashes,
+    counts: Ints,
+    bounds: NDArray[np.float64],
+    rows: Ints,
+    take: Callable[[Ints], Floats],
+    dim: int,
 ) -> Material:
     """Tracks in any order, each with its segments, brought into the order of their ids' hashes."""
-    order = id_order(tracks["track_id"].to_pylist())
+    order = np.argsort(hashes, kind="stable")
+    if (np.diff(hashes[order]) == 0).any():  # then by the ids themselves
+        order = id_order(tracks["track_id"].to_pylist())
     first = np.cumsum(counts) - counts
     moved = ranges(first[order], counts[order])
-    return Material(tracks.take(pa.array(order)), counts[order], bounds[moved], rows[moved], take, dim)
+    sorted_tracks = tracks.take(pa.array(order))
+    return Material(sorted_tracks, hashes[order], counts[order], bounds[moved], rows[moved], take, dim)
 
 
 def merged(parts: Sequence[Material]) -> Material:
@@ -67,9 +105,22 @@ def merged(parts: Sequence[Material]) -> Material:
             found[which == number] = part.take(part.rows[rows[which == number] - starts[number]])
         return found
 
-    tracks, counts = joined([part.tracks for part in parts]), np.concatenate([part.counts for part in parts])
-    bounds = np.concatenate([part.bounds for part in parts])
-    return arranged(tracks, counts, bounds, np.arange(starts[-1]), take, parts[0].dim)
+    hashes, counts, bounds = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("hashes", "counts", "bounds")
+    )
+    tracks = joined([part.tracks for part in parts])
+    return arranged(tracks, hashes, counts, bounds, np.arange(starts[-1]), take, parts[0].dim)
+
+
+def cuts(number: int) -> Hashes:
+    """Where the hashes are cut into so many equal stretches."""
+    return np.array([part * 2**64 // number for part in range(1, number)], dtype=np.uint64)
+
+
+def stretches(hashes: Hashes, at: Hashes) -> list[tuple[int, int]]:
+    """Beginning and end, in ascending hashes, of each stretch that ``at`` cuts."""
+    edges = [0, *np.searchsorted(hashes, at).tolist(), len(hashes)]
+    return list(pairwise(edges))
 
 
 def ranges(first: Ints, counts: Ints) -> Ints:
@@ -98,7 +149,8 @@ def checked(vectors: Floats, segments: pd.DataFrame, tracks: pd.DataFrame) -> Ma
     rows = np.argsort(owner, kind="stable")
     counts = np.bincount(owner, minlength=len(tracks)).astype(np.int64)
     bounds = segments[["start", "end"]].to_numpy(dtype=np.float64)[rows]
-    return arranged(arrow(tracks), counts, bounds, rows, lambda wanted: unit(vectors[wanted]), vectors.shape[1])
+    hashes = hashed(tracks["track_id"])
+    return arranged(arrow(tracks), hashes, counts, bounds, rows, lambda wanted: unit(vectors[wanted]), vectors.shape[1])
 
 
 def unit(vectors: Floats) -> Floats:
@@ -117,7 +169,7 @@ def check_directions(vectors: Floats, names: Callable[[int], str]) -> None:
         raise InputError(f"vectors must be finite and not zero, but are not for {which}")
 
 
-def hashed(ids: Iterable[str]) -> NDArray[np.uint64]:
+def hashed(ids: Iterable[str]) -> Hashes:
     """The hashes that `id_order` sorts by, as numbers of the same order."""
     digests = [hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest() for name in ids]
     return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
@@ -147,6 +199,8 @@ def joined(tables: list[pa.Table]) -> pa.Table:
 
 def _plain(field: pa.Field) -> pa.Field:
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    if pa.types.is_list(kind):
+        kind = pa.list_(kind.value_type)  # whatever the one who wrote it calls its items
     text = field.name == "track_id" or pa.types.is_string(kind)
     return pa.field(field.name, pa.large_string() if text else kind)
 

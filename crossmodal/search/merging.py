@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from crossmodal.errors import InputError, listed
-from crossmodal.search import generation, tuning
-from crossmodal.search.index import KEPT, SearchIndex
-from crossmodal.search.material import merged
+from crossmodal.search import tuning
+from crossmodal.search.index import KEPT, SearchIndex, read
+from crossmodal.search.pieces import of_views
 from crossmodal.types import PathLike
 
 
@@ -21,7 +20,9 @@ def merge(
     settings: Mapping[str, Any] | None = None,
     recall: float | None = None,
 ) -> SearchIndex:
-    """Write an index of all the tracks of others, which stay as they are.
+    """Write an index of all the tracks of others, which stay as they are, with the bytes of one built of all at once.
+
+    Memory holds a piece of them at a time, their journals, and what the kind needs to be built.
 
     Args:
         folder: of the new index; it may hold none.
@@ -38,19 +39,15 @@ def merge(
         raise InputError(f"{folder} holds an index already; give the name of a new folder")
     if not sources:
         raise InputError("there is no index to merge; give one or more")
-    indexes = [SearchIndex.open(source) for source in sources]
+    views = [read(Path(source)) for source in sources]
     for key in ("dim", "fingerprint", "frontend"):
-        if len({index.info[key] for index in indexes}) > 1:
-            found = listed(f"{index.folder}: {index.info[key]}" for index in indexes)
+        if len({view.base.info[key] for view in views}) > 1:
+            found = listed(f"{source}: {view.base.info[key]}" for source, view in zip(sources, views, strict=True))
             raise InputError(f"indexes of one {key} can be merged, but they are of {found}")
-    counts = Counter(name for index in indexes for name in index.tracks.table["track_id"].to_pylist())
-    if twice := [name for name, count in counts.items() if count > 1]:
-        raise InputError(f"track ids stand in more than one index: {listed(twice)}")
-    info = indexes[0].info
+    info = views[0].base.info
     head = {key: info[key] for key in KEPT}
     if kind is not None:
         head |= {"kind": kind, "settings": dict(settings or {})}
     aim = info["recall"]["asked"] if recall is None else recall
     tuning.check(head["kind"], head["settings"], aim)
-    generation.prepared(Path(folder))
-    return SearchIndex.create(folder, merged([index.material() for index in indexes]), head, aim)
+    return SearchIndex.create(folder, of_views(views), head, aim)

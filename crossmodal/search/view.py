@@ -17,7 +17,7 @@ from crossmodal.errors import InputError, listed
 from crossmodal.search import journal
 from crossmodal.search.generation import Generation
 from crossmodal.search.journal import Delete, Put
-from crossmodal.search.material import Floats, Ints, Material, arranged, hashed, joined, ranges
+from crossmodal.search.material import Floats, Ints, hashed, joined, ranges
 
 Bools = NDArray[np.bool_]
 
@@ -148,6 +148,11 @@ class View:
         alive[list(self.dead)] = False
         return alive
 
+    @property
+    def schema(self) -> pa.Schema:
+        """Of `table`."""
+        return joined([part.slice(0, 0) for part in (self.base.tracks, *(put.tracks for put in self.puts))]).schema
+
     @cached_property
     def table(self) -> pa.Table:
         """A row a slot, the dead ones too."""
@@ -170,14 +175,13 @@ class View:
 
     @cached_property
     def counts(self) -> Ints:
-        """Segments of each slot, ``(slots,)``."""
-        return np.concatenate([self.base.counts, *(put.counts for put in self.puts)])
+        """Segments of each of the journal's slots."""
+        return np.concatenate([np.empty(0, np.int64), *(put.counts for put in self.puts)])
 
     @cached_property
     def owner(self) -> Ints:
         """The slot of each of the journal's segments."""
-        base = len(self.base.counts)
-        return np.repeat(np.arange(base, self._slots), self.counts[base:])
+        return np.repeat(np.arange(len(self.base.counts), self._slots), self.counts)
 
     @cached_property
     def hashes(self) -> NDArray[np.uint64]:
@@ -192,13 +196,19 @@ class View:
         """By what equals are told apart."""
         return self._of(slots, self.base.hashes, self.hashes)
 
-    def span(self, row: int) -> tuple[float, float]:
-        """Start and end of a segment, in seconds."""
-        base = len(self.base.owner)
-        if row < base:
-            return float(self.base.start[row]), float(self.base.end[row])
-        start, end = self.bounds[row - base].tolist()
-        return start, end
+    def sizes(self, slots: Ints) -> Ints:
+        """How many segments slots have."""
+        return self._of(slots, self.base.counts, self.counts)
+
+    @property
+    def segments(self) -> int:
+        """Segments of all live tracks."""
+        return len(self.base.owner) + len(self.owner) - int(self.sizes(np.array(list(self.dead), np.int64)).sum())
+
+    def spans(self, rows: Ints) -> NDArray[np.float64]:
+        """Start and end of segments, ``(rows, 2)``, in seconds."""
+        ends = (self.base.start, self.bounds[:, 0]), (self.base.end, self.bounds[:, 1])
+        return np.stack([self._of(rows, base, later) for base, later in ends], axis=1)
 
     def vectors(self, rows: Ints) -> Floats:
         """Of segments, ``(rows, dim)``."""
@@ -239,20 +249,12 @@ class View:
 
     @cached_property
     def first(self) -> Ints:
-        """The first row of each slot, ``(slots,)``."""
-        base = len(self.base.first)
-        later = self.counts[base:]
-        return np.concatenate([self.base.first, len(self.base.owner) + np.cumsum(later) - later])
+        """The first row of each of the journal's slots."""
+        return np.asarray(len(self.base.owner) + np.cumsum(self.counts) - self.counts)
 
     def rows(self, slots: Ints) -> Ints:
         """The rows of all segments of slots, one slot after another."""
-        return ranges(self.first[slots], self.counts[slots])
-
-    def material(self) -> Material:
-        """The live tracks, to be written as a new generation."""
-        rows = self.rows(self.live)
-        spans = np.concatenate([np.stack([self.base.start, self.base.end], axis=1), self.bounds])
-        return arranged(self.tracks.table, self.counts[self.live], spans[rows], rows, self.vectors, self.dim)
+        return ranges(self._of(slots, self.base.first, self.first), self.sizes(slots))
 
     def places(self, track_ids: Collection[str], need: bool = False) -> list[int]:
         """The slots of tracks; those that are not there are left out.
@@ -271,7 +273,8 @@ class View:
 
     def _hit(self, rank: int, slot: int, row: int, score: float) -> Hit:
         metadata = self._metadata(slot)
-        return Hit(metadata.pop("track_id"), score, *self.span(row), rank, metadata)
+        start, end = self.spans(np.array([row]))[0].tolist()
+        return Hit(metadata.pop("track_id"), score, start, end, rank, metadata)
 
     def _metadata(self, slot: int) -> dict[str, Any]:
         """A track's columns, from the one table that it stands in: taking rows of many tables copies all of them."""
@@ -279,6 +282,10 @@ class View:
         table = self.puts[part - 1].tracks if part else self.base.tracks
         found: dict[str, Any] = table.slice(slot - self._starts[part], 1).to_pylist()[0]
         return {name: found.get(name) for name in self.table.column_names}
+
+    def name(self, slot: int) -> str:
+        """The id of a track."""
+        return str(self._metadata(slot)["track_id"])
 
     @cached_property
     def _starts(self) -> list[int]:

@@ -87,7 +87,7 @@ def test_parquet_brings_all_of_it_back(tmp_path: Path) -> None:
     table = pq.read_table(tmp_path / "v.parquet")
     assert table.column_names == ["track_id", "start", "end", "vector", "metadata"]
     assert len(table) == index.info["segments"]
-    back = read_parquet(tmp_path / "v.parquet", tmp_path / "back")
+    back = read_parquet([tmp_path / "v.parquet"], tmp_path / "back")
     assert answers(back) == answers(index)
     index.compact()
     assert list(back.tracks) == list(index.tracks)
@@ -107,8 +107,8 @@ def test_a_table_of_other_hands_is_enough(tmp_path: Path) -> None:
     table = pa.Table.from_pandas(segments.assign(vector=[row.tolist() for row in vectors]))  # lists of float64
     pq.write_table(table.replace_schema_metadata(None), tmp_path / "v.parquet")
     with pytest.raises(InputError, match="which model its vectors are of"):
-        read_parquet(tmp_path / "v.parquet", tmp_path / "index")
-    made = read_parquet(tmp_path / "v.parquet", tmp_path / "index", fingerprint="m")
+        read_parquet([tmp_path / "v.parquet"], tmp_path / "index")
+    made = read_parquet([tmp_path / "v.parquet"], tmp_path / "index", fingerprint="m")
     assert answers(made) == answers(build(tmp_path / "same", 0, 4))
 
 
@@ -130,16 +130,16 @@ def test_files_that_are_none_are_told(tmp_path: Path) -> None:
     }.items():
         written(**columns)
         with pytest.raises(InputError, match=message):
-            read_parquet(path, tmp_path / "index", fingerprint="m")
+            read_parquet([path], tmp_path / "index", fingerprint="m")
     path.write_text("no parquet")
     with pytest.raises(InputError, match="cannot be read as parquet"):
-        read_parquet(path, tmp_path / "index")
+        read_parquet([path], tmp_path / "index")
     with pytest.raises(InputError, match="cannot be read as parquet"):
-        read_parquet(tmp_path / "nowhere", tmp_path / "index")
-    assert not (tmp_path / "index").exists()
+        read_parquet([tmp_path / "nowhere"], tmp_path / "index")
+    assert not (tmp_path / "index" / "CURRENT").exists()
     with atomic(path) as temporary:
         written()
         temporary.write_bytes(path.read_bytes())
-    assert len(read_parquet(path, tmp_path / "index", fingerprint="m")) == 2
+    assert len(read_parquet([path], tmp_path / "index", fingerprint="m")) == 2
     with pytest.raises(InputError, match="holds an index already"):
-        read_parquet(path, tmp_path / "index", fingerprint="m")
+        read_parquet([path], tmp_path / "index", fingerprint="m")

@@ -15,7 +15,7 @@ import pytest
 import writing
 
 from crossmodal.errors import InputError
-from crossmodal.search import SearchIndex, generation, journal
+from crossmodal.search import SearchIndex, generation, journal, tables
 from crossmodal.search.checks import verify
 
 HEAD = len(journal.MAGIC)
@@ -156,7 +156,7 @@ def test_a_full_disk_in_compaction_leaves_the_generation_in_use(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(generation, "_write_vectors", full)
+        patch.setattr(tables, "write", full)
         with pytest.raises(InputError, match="No space left on device"):
             index.compact()
     assert held(SearchIndex.open(index.folder)) == NOW

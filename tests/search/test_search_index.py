@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from crossmodal.errors import InputError
-from crossmodal.search import Hit, SearchIndex, generation
+from crossmodal.search import Hit, SearchIndex
 
 Floats = NDArray[np.float32]
 NAMES = ("çello", "Großvater", "şarkı 🎻", "عود", "a/b", "plain")
@@ -204,7 +204,7 @@ def test_the_same_input_gives_the_same_files(tmp_path: Path) -> None:
     assert len(one) == 6
 
 
-STEPS = ("_write_tables", "_write_vectors", "fit", "write_json", "sync", "point")
+STEPS = ("tables.write", "fit", "write_json", "sync", "point")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
@@ -218,7 +218,7 @@ def test_a_failed_build_leaves_the_old_generation_in_use(
         raise error(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(generation, step, fail)
+        patch.setattr(f"crossmodal.search.generation.{step}", fail)
         with pytest.raises((KeyboardInterrupt, InputError, OSError)) as raised:
             built(tmp_path, seed=1, fingerprint="model-b")
     if error is OSError and step != "point":
