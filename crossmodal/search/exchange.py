@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 
 from crossmodal.errors import InputError, listed
 from crossmodal.files import atomic
+from crossmodal.material import BLOCK, Floats
 from crossmodal.search.index import SearchIndex
-from crossmodal.search.material import BLOCK, Floats
 from crossmodal.types import PathLike
 
 KEY = b"crossmodal"

@@ -23,7 +23,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crossmodal.errors import InputError
-from crossmodal.search.material import Floats, Ints, Material
+from crossmodal.material import Floats, Ints, Material
 
 MAGIC = b"crossmodal journal 1\n"
 HEAD = struct.Struct("<QI")

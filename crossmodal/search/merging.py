@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from crossmodal.errors import InputError, listed
+from crossmodal.material import merged
 from crossmodal.search import generation, tuning
 from crossmodal.search.index import KEPT, SearchIndex
-from crossmodal.search.material import merged
 from crossmodal.types import PathLike
 
 
