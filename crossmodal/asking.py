@@ -30,21 +30,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-import pyarrow.compute
 from numpy.typing import NDArray
 
 from crossmodal.audio.decode import AudioError
 from crossmodal.data.copies import Copies, copies_of, samples_of
 from crossmodal.errors import InputError
-from crossmodal.filters import Filter, allowed
+from crossmodal.filters import Filter
 from crossmodal.metrics.hubness import closeness, csls
 from crossmodal.metrics.retrieval import id_key
 from crossmodal.queries import Part, Query
 from crossmodal.sounds import Sound, likeness, of_file, unit
 
 if TYPE_CHECKING:
+    from crossmodal.hits import Hit
     from crossmodal.model import DualEncoder
-    from crossmodal.search import Hit, SearchIndex
+    from crossmodal.search import SearchIndex
 
 Floats = NDArray[np.float32]
 Match = Literal["max", "mean", "late"]
@@ -166,11 +166,10 @@ class Asker:
         Raises:
             InputError: a filter that does not fit the index, or k below 1.
         """
-        mask = allowed(wishes.where, self._table) if wishes.where else None
         copies = [] if wishes.copies else self.copies(embedded)
         count = wishes.k
         while True:
-            found = self._ranked(embedded, count, wishes.match, mask, copies)
+            found = self._ranked(embedded, count, wishes, copies)
             hits = _limited(found, wishes.per_artist)[: wishes.k]
             if len(hits) == wishes.k or len(found) < count:
                 return Answer([hit._replace(rank=rank) for rank, hit in enumerate(hits, start=1)], copies)
@@ -187,7 +186,7 @@ class Asker:
         own = (
             [part.value]
             if part.kind == "id"
-            else self._of_paths({os.path.abspath(part.value), os.path.realpath(part.value)})
+            else self.index.named("path", {os.path.abspath(part.value), os.path.realpath(part.value)})
         )
         paths = {hit.track_id: hit.metadata.get("path") or "" for hit in hits}
         path = paths.get(part.value, "") if part.kind == "id" else part.value
@@ -198,18 +197,6 @@ class Asker:
         except AudioError:  # of a track whose file is no longer there
             found = Copies([], list(others))
         return [*own, *found.same, *(name for name in found.unread if near[name] >= SAME)]
-
-    def _of_paths(self, paths: set[str]) -> list[str]:
-        """The ids of the tracks whose files these are."""
-        if "path" not in self._table.column_names:
-            return []
-        mine = pyarrow.compute.is_in(self._table["path"], value_set=pyarrow.array(sorted(paths)))
-        return [str(track_id) for track_id in self._table["track_id"].filter(mine).to_pylist()]
-
-    @property
-    def _table(self) -> pyarrow.Table:
-        """The metadata of the tracks, a row each."""
-        return self.index.tracks.table
 
     def track(self, track_id: str, start: float = 0.0, stop: float = np.inf) -> Sound:
         """The segments of a track of the index that a stretch touches.
@@ -230,16 +217,14 @@ class Asker:
             return self.track(part.value, part.start or 0.0, np.inf if part.stop is None else part.stop)
         return of_file(part.value, self.model, part.start or 0.0, part.stop)
 
-    def _ranked(
-        self, embedded: Embedded, count: int, match: Match, mask: NDArray[np.bool_] | None, copies: Sequence[str]
-    ) -> list[Hit]:
+    def _ranked(self, embedded: Embedded, count: int, wishes: Wishes, copies: Sequence[str]) -> list[Hit]:
         """The ``count`` best tracks, or as many as there are."""
-        plain = match == "max" and self.bank is None
+        plain = wishes.match == "max" and self.bank is None
         pool = count if plain else max(POOL, 2 * count)
-        hits = self.index.search(embedded.vector[None], pool, exclude=copies, allowed=mask)[0]
+        hits = self.index.search(embedded.vector[None], pool, exclude=copies, where=wishes.where)[0]
         if plain or not hits:
             return hits
-        scores = self._scores(embedded, match, [hit.track_id for hit in hits])
+        scores = self._scores(embedded, wishes.match, [hit.track_id for hit in hits])
         again = [hit._replace(score=round(float(score), 6)) for hit, score in zip(hits, scores, strict=True)]
         return sorted(again, key=lambda hit: (-hit.score, id_key(hit.track_id)))[:count]
 

@@ -89,7 +89,7 @@ def allowed(filters: Sequence[Filter], tracks: pyarrow.Table) -> NDArray[np.bool
     """
     mask = np.ones(len(tracks), dtype=bool)
     for wanted in filters:
-        mask &= _meets(wanted, [_cells(name, tracks[name]) for name in _columns(wanted, tracks.column_names)])
+        mask &= _meets(wanted, [_cells(name, tracks[name]) for name in columns_of(wanted, tracks.column_names)])
     return mask
 
 
@@ -116,7 +116,7 @@ def _split(text: str, mark: str) -> list[str]:
     return re.findall(rf'(?:^|(?<={re.escape(mark)}))((?:"[^"]*"|[^"{re.escape(mark)}])*)', text)
 
 
-def _columns(wanted: Filter, columns: Sequence[str]) -> list[str]:
+def columns_of(wanted: Filter, columns: Sequence[str]) -> list[str]:
     """The columns that a name stands for: itself, its plural, or what begins with its plural, such as ``tags.mood``."""
     name, plural = wanted.column, f"{wanted.column}s"
     if name in columns or plural in columns:
@@ -136,11 +136,12 @@ def _cells(name: str, column: pyarrow.ChunkedArray) -> _Cells:
         raise InputError(f"{name} holds {kind}, which cannot be compared")
     found = (flat.cast(pyarrow.string()) if pyarrow.types.is_null(flat.type) else flat).dictionary_encode()
     values, codes = found.dictionary.to_pylist(), found.indices.fill_null(len(found.dictionary)).to_numpy()
-    there = np.array([not _missing(value) for value in values] + [False])[codes]
+    there = np.array([not is_missing(value) for value in values] + [False])[codes]
     return _Cells(known if lists else there, values, codes, rows)
 
 
-def _missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for "not known"."""
     return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
@@ -148,30 +149,31 @@ def _meets(wanted: Filter, columns: Sequence[_Cells]) -> NDArray[np.bool_]:
     known: NDArray[np.bool_] = np.any([column.known for column in columns], axis=0)
     if not wanted.values:
         return ~known if wanted.operator == "=" else known
-    inside = _test(wanted, [value for column in columns for value in column.values if not _missing(value)])
+    inside = _test(wanted, [value for column in columns for value in column.values if not is_missing(value)])
     met = np.zeros(len(known), dtype=bool)
     for column in columns:
-        fits = np.array([not _missing(value) and inside(value) for value in column.values] + [False])
+        fits = np.array([not is_missing(value) and inside(value) for value in column.values] + [False])
         met[column.rows[fits[column.codes]]] = True
     return known & ~met if wanted.operator == "!=" else met
 
 
 def _test(wanted: Filter, values: Sequence[Any]) -> Callable[[Any], bool]:
     """Whether one value is among those wanted; all values are numbers, or all are words."""
-    numeric = all(_number(value) is not None for value in values)
+    numeric = all(as_number(value) is not None for value in values)
     if numeric and values:
-        bounds = [_bounds(wanted, value) for value in wanted.values]
+        bounds = [limits(wanted, value) for value in wanted.values]
         strict = wanted.operator in ("<", ">")
-        return lambda value: any(_within(_number(value) or 0.0, ends, strict) for ends in bounds)
+        return lambda value: any(_within(as_number(value) or 0.0, ends, strict) for ends in bounds)
     if wanted.operator not in ("=", "!="):
         if not values:  # nothing is known, so nothing is met
             return lambda value: False
         raise InputError(f"{wanted.column} holds words, which have no order; valid is {wanted.column}= and !=")
-    words = {_folded(value.strip('"')) for value in wanted.values}
-    return lambda value: _folded(str(value)) in words
+    words = {folded(value.strip('"')) for value in wanted.values}
+    return lambda value: folded(str(value)) in words
 
 
-def _number(value: Any) -> float | None:
+def as_number(value: Any) -> float | None:
+    """A number, or words that are one, as a finite number; None for all else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -185,7 +187,7 @@ def _within(number: float, ends: Numbers, strict: bool) -> bool:
     return ends[0] < number < ends[1] if strict else ends[0] <= number <= ends[1]
 
 
-def _bounds(wanted: Filter, text: str) -> Numbers:
+def limits(wanted: Filter, text: str) -> Numbers:
     """The lowest and the highest number that a value stands for."""
     if wanted.operator in ("<", "<="):
         return -math.inf, _end(wanted, text)
@@ -201,7 +203,7 @@ def _bounds(wanted: Filter, text: str) -> Numbers:
 
 
 def _end(wanted: Filter, text: str) -> float:
-    number = _number(text.strip().strip('"'))
+    number = as_number(text.strip().strip('"'))
     if number is not None:
         return number
     try:
@@ -210,5 +212,6 @@ def _end(wanted: Filter, text: str) -> float:
         raise InputError(f"{wanted.column} holds numbers, and {text!r} is none; {FORMS}") from None
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """Words as they are compared: whatever the case, and however their letters are put together."""
     return unicodedata.normalize("NFKC", text).casefold().strip()

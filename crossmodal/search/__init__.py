@@ -20,7 +20,7 @@ apart by their place, and the last tracks are a fair sample. All but the journal
 
 from __future__ import annotations
 
+from crossmodal.hits import Hit
 from crossmodal.search.index import SearchIndex
-from crossmodal.search.view import Hit
 
 __all__ = ["Hit", "SearchIndex"]

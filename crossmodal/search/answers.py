@@ -8,12 +8,12 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmodal.search.material import Floats, Ints
-from crossmodal.search.nearest import Bools, approximate, exact, rounded, wants_exact
-from crossmodal.search.view import Hit, View
+from crossmodal.hits import Hit, certain, rounded
+from crossmodal.material import Floats, Ints
+from crossmodal.search.nearest import Bools, approximate, exact, wants_exact
+from crossmodal.search.view import View
 
 ROUNDS = 3  # in which an approximate index is asked for twice as many; then all are compared
-NOISE = 2e-6  # of float32 sums and of rounding: a track this close to what was not seen is not certain
 
 Ranked = list[tuple[int, int, float]]  # slot, row and score of each track, the best first
 
@@ -33,7 +33,7 @@ def answered(
         uncertain = []
         for query, found, bound in zip(pending, rows, bounds, strict=True):
             best = _best(view, queries[query], found[found >= 0], k, barred)
-            if bound > -np.inf and (len(best) < k or best[-1][2] <= bound + NOISE):
+            if not certain([score for _, _, score in best], k, float(bound)):
                 uncertain.append(query)
             elif fast:  # of a track that was found, a better segment may not have been
                 best = _best(view, queries[query], view.rows(np.array([slot for slot, _, _ in best])), k, barred)

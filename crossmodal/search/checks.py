@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from crossmodal.errors import InputError, listed
+from crossmodal.material import BLOCK, hashed
 from crossmodal.search import generation
 from crossmodal.search.generation import Generation
-from crossmodal.search.material import BLOCK, hashed
 from crossmodal.search.view import View
 from crossmodal.types import PathLike
 

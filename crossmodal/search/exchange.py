@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from crossmodal.errors import InputError, listed
 from crossmodal.files import atomic, make_folder, remove
+from crossmodal.material import Material
 from crossmodal.search import tuning
 from crossmodal.search.index import SearchIndex
-from crossmodal.search.material import Material
 from crossmodal.search.scatter import COLUMNS, KEY, Parquet, scattered
 from crossmodal.types import PathLike
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from crossmodal.errors import InputError
 from crossmodal.files import atomic, make_folder, remove, sync, write_json
+from crossmodal.material import Floats, Ints, Pieces, hashed
 from crossmodal.search import journal, tables
-from crossmodal.search.material import Floats, Ints, Pieces, hashed
 from crossmodal.search.tuning import Fitted, built, fit
 from crossmodal.types import Approximate
 

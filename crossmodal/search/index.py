@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from crossmodal import filters
 from crossmodal.errors import InputError, listed
+from crossmodal.filters import Filter
+from crossmodal.hits import Hit, Tracks, check_mask, check_model, check_queries
+from crossmodal.material import Floats, Pieces, checked, joined, unit
 from crossmodal.search import generation, journal, tuning
 from crossmodal.search.answers import answered
-from crossmodal.search.material import Floats, Pieces, check_directions, checked, joined, unit
 from crossmodal.search.pieces import of_views
-from crossmodal.search.view import Bools, Hit, Tracks, View
+from crossmodal.search.view import Bools, View
 from crossmodal.types import PathLike
 
 WRITING, BUILDING = ".lock", ".building"  # held while a record is appended; while a generation is written
@@ -51,6 +56,11 @@ class SearchIndex:
         return {**view.base.info, **now}
 
     @property
+    def location(self) -> str:
+        """Where it lies, as `crossmodal.search.open_index` takes it."""
+        return str(self.folder)
+
+    @property
     def generation(self) -> str:
         """The name of the generation that is open."""
         return self._view.base.folder.name
@@ -82,6 +92,14 @@ class SearchIndex:
     def pieces(self) -> Pieces:
         """All that the index holds, to be written elsewhere; memory holds a piece of it at a time."""
         return of_views([self._view])
+
+    def named(self, column: str, values: Collection[str]) -> list[str]:
+        """The ids of the tracks whose column holds exactly one of some words; none if there is no such column."""
+        table = self.tracks.table
+        if column not in table.column_names:
+            return []
+        mine = pc.is_in(table[column], value_set=pa.array(sorted(values), table[column].type))
+        return [str(track_id) for track_id in table["track_id"].filter(mine).to_pylist()]
 
     @classmethod
     def build(
@@ -149,6 +167,7 @@ class SearchIndex:
         fingerprint: str | None = None,
         exclude: Collection[str] = (),
         allowed: Bools | None = None,
+        where: Sequence[Filter] = (),
     ) -> list[list[Hit]]:
         """The k best tracks of each query, the best first; all tracks if there are fewer than k.
 
@@ -161,18 +180,20 @@ class SearchIndex:
             fingerprint: of the model that made the queries; None if it is known to be the index's.
             exclude: tracks that are no candidates, such as the query itself; ids that are not there do no harm.
             allowed: which tracks may answer, ``(tracks,)``, in the order of `tracks`; None for all.
+            where: conditions on the metadata that all answers meet.
 
         Raises:
-            InputError: vectors of another model or dimension, zero or not finite ones, k below 1, or a mask that is
-                not one a track.
+            InputError: vectors of another model or dimension, zero or not finite ones, k below 1, a mask that is not
+                one a track, or conditions that do not fit the metadata.
         """
         view = self._view
-        self._check_model(fingerprint, "query is")
-        if k < 1:
-            raise InputError(f"k is {k}; valid is 1 or more")
-        if queries.ndim != 2 or queries.shape[1] != self.dim:
-            raise InputError(f"queries are {queries.shape}; valid is (queries, {self.dim})")
-        check_directions(queries, lambda row: f"query {row}")
+        check_model(self.fingerprint, fingerprint, "query is")
+        check_queries(queries, k, self.dim)
+        if allowed is not None:
+            check_mask(allowed, len(view))
+        if where:
+            met = filters.allowed(where, view.tracks.table)
+            allowed = met if allowed is None else met & allowed
         return answered(view, unit(queries), k, exclude, allowed)
 
     def add(
@@ -225,12 +246,12 @@ class SearchIndex:
     def _put(
         self, vectors: Floats, segments: pd.DataFrame, tracks: pd.DataFrame, fingerprint: str | None, new: bool
     ) -> None:
-        self._check_model(fingerprint, "tracks are")
+        check_model(self.fingerprint, fingerprint, "tracks are")
         material = checked(vectors, segments, tracks)
         if material.dim != self.dim:
             raise InputError(f"vectors are of {material.dim} numbers, the index's of {self.dim}")
         with self._writing() as view:
-            self._check_model(fingerprint, "tracks are")
+            check_model(self.fingerprint, fingerprint, "tracks are")
             ids = material.tracks["track_id"].to_pylist()
             if new and (twice := [name for name in ids if view.slot(name) is not None]):
                 raise InputError(f"the index has tracks {listed(twice)} already; update replaces them")
@@ -246,13 +267,6 @@ class SearchIndex:
         """The one writer, with the newest view."""
         with FileLock(self.folder / WRITING):
             yield self.refresh()._view
-
-    def _check_model(self, fingerprint: str | None, what: str) -> None:
-        if fingerprint is not None and fingerprint != self.fingerprint:
-            raise InputError(
-                f"the index was built with model {self.fingerprint}, the {what} of model {fingerprint}; "
-                "use that model, or build the index again"
-            )
 
 
 def read(folder: Path, view: View | None = None) -> View:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from crossmodal.errors import InputError
 from crossmodal.files import sync
-from crossmodal.search.material import Floats, Ints, Material
+from crossmodal.material import Floats, Ints, Material
 
 MAGIC = b"crossmodal journal 1\n"
 HEAD = struct.Struct("<QI")

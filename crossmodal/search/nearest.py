@@ -13,13 +13,12 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmodal.search.material import Floats, Ints
+from crossmodal.material import Floats, Ints
 from crossmodal.types import Approximate
 
 FEW = 50_000  # rows a filter leaves that are all compared: 50 MB of them at 256 dimensions
 SHARE = 16  # exact search is as fast once more than one row in so many is looked at
 ASKED = 40  # rows a kind's effort is measured for: four for each of ten tracks
-DECIMALS = 6  # of a cosine: what lies below is float32 noise, which differs between batch sizes
 
 Bools = NDArray[np.bool_]
 
@@ -91,11 +90,6 @@ def scored(queries: Floats, vectors: Floats, rows: Ints) -> Floats:
     """The scores of ``rows (queries, count)``, whatever they are where a row is -1."""
     gathered = vectors[np.maximum(rows, 0)]  # (queries, count, dim)
     return np.asarray(np.matmul(gathered, queries[:, :, None])[:, :, 0])
-
-
-def rounded(query: Floats, vectors: Floats) -> NDArray[np.float64]:
-    """The cosines of one query and ``vectors (n, dim)`` as they are told: in float64, the same in any batch."""
-    return (vectors.astype(np.float64) @ query.astype(np.float64)).round(DECIMALS)
 
 
 def _left(vectors: Floats, allowed: Bools | None) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from crossmodal.errors import InputError, listed
-from crossmodal.search.material import STRETCH, Hashes, Ints, Material, Pieces, cuts, hashed, joined, merged, stretches
+from crossmodal.material import STRETCH, Hashes, Ints, Material, Pieces, cuts, hashed, joined, merged, stretches
 from crossmodal.search.view import View
 
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from crossmodal.errors import InputError, listed
-from crossmodal.search.material import STRETCH, Material, Pieces, arrow, checked, cuts, hashed, joined
+from crossmodal.material import STRETCH, Material, Pieces, arrow, checked, cuts, hashed, joined
 
 KEY = b"crossmodal"
 COLUMNS = ("track_id", "start", "end", "vector")

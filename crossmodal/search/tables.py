@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import DTypeLike, NDArray
 
 from crossmodal.errors import InputError
-from crossmodal.search.material import Floats, Pieces, joined
+from crossmodal.material import Floats, Pieces, joined
 
 ROWS = 131072  # tracks of a batch: opening a file takes so much longer the more batches it has
 

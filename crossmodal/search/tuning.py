@@ -17,7 +17,7 @@ import numpy as np
 
 from crossmodal import registry
 from crossmodal.errors import InputError
-from crossmodal.search.material import Floats
+from crossmodal.material import Floats
 from crossmodal.search.nearest import ASKED, approximate, exact
 from crossmodal.types import Approximate, Index
 

@@ -4,73 +4,23 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple, overload
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from crossmodal.errors import InputError, listed
+from crossmodal.hits import Hit, Tracks
+from crossmodal.material import Floats, Ints, hashed, joined, ranges
 from crossmodal.search import journal
 from crossmodal.search.generation import Generation
 from crossmodal.search.journal import Delete, Put
-from crossmodal.search.material import Floats, Ints, hashed, joined, ranges
 
 Bools = NDArray[np.bool_]
-
-
-class Hit(NamedTuple):
-    """One track of an answer: its best segment answers for it.
-
-    Attributes:
-        track_id: of the track.
-        score: cosine of the query and the segment, to six decimals.
-        start: where the segment starts, in seconds.
-        end: where it ends, in seconds.
-        rank: from 1.
-        metadata: the track's other columns, as plain values; None where there is none.
-    """
-
-    track_id: str
-    score: float
-    start: float
-    end: float
-    rank: int
-    metadata: dict[str, Any]
-
-
-class Tracks(Sequence[dict[str, Any]]):
-    """The tracks of an index, a dict each, made when it is asked for.
-
-    Attributes:
-        table: all of them as an Arrow table, ``track_id`` and metadata: what a filter's mask is computed from.
-    """
-
-    def __init__(self, table: pa.Table) -> None:
-        self.table = table
-
-    def __len__(self) -> int:
-        """The number of tracks."""
-        return len(self.table)
-
-    @overload
-    def __getitem__(self, key: int) -> dict[str, Any]: ...
-    @overload
-    def __getitem__(self, key: slice) -> list[dict[str, Any]]: ...
-    def __getitem__(self, key: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
-        """A track, or the tracks of a slice, as plain values."""
-        rows = range(len(self))[key]
-        if isinstance(rows, int):
-            return self.table.slice(rows, 1).to_pylist()[0]  # type: ignore[no-any-return]
-        return self.table.take(pa.array(rows, type=pa.int64())).to_pylist()  # type: ignore[no-any-return]
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Each track, in order."""
-        for batch in self.table.to_batches(max_chunksize=1024):
-            yield from batch.to_pylist()
 
 
 @dataclass(frozen=True)
@@ -230,15 +180,9 @@ class View:
         return self.rows_of(self.alive) if self.dead else (None, None)
 
     def allowed(self, mask: Bools | None) -> tuple[Bools | None, Bools | None]:
-        """The rows of the generation, and of the journal, whose tracks a mask over the live tracks leaves.
-
-        Raises:
-            InputError: the mask is of another length or type.
-        """
+        """The rows of the generation, and of the journal, whose tracks a mask over the live tracks leaves."""
         if mask is None:
             return self.standing
-        if mask.dtype != bool or mask.shape != (len(self),):
-            raise InputError(f"allowed is {mask.dtype} {mask.shape}; valid is bool ({len(self)},), one a track")
         slots = np.zeros(self._slots, dtype=bool)
         slots[self.live] = mask
         return self.rows_of(slots)

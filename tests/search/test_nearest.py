@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from crossmodal.hits import rounded
 from crossmodal.search import nearest
-from crossmodal.search.nearest import exact, rounded
+from crossmodal.search.nearest import exact
 
 
 def matrices(rows: int = 300, dim: int = 12) -> tuple[np.ndarray, np.ndarray]:

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from crossmodal.errors import InputError
+from crossmodal.material import hashed
 from crossmodal.search import SearchIndex, generation, pieces, scatter, tables, tuning
 from crossmodal.search.checks import verify
 from crossmodal.search.exchange import read_parquet, write_parquet
-from crossmodal.search.material import hashed
 from crossmodal.search.merging import merge
 from crossmodal.search.pieces import shard
 
