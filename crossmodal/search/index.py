@@ -101,6 +101,15 @@ class SearchIndex:
         mine = pc.is_in(table[column], value_set=pa.array(sorted(values), table[column].type))
         return [str(track_id) for track_id in table["track_id"].filter(mine).to_pylist()]
 
+    def track(self, track_id: str) -> dict[str, Any]:
+        """A track's columns, its id among them.
+
+        Raises:
+            InputError: there is no such track.
+        """
+        (slot,) = self._view.places([track_id], need=True)
+        return self._view.metadata(slot)
+
     @classmethod
     def build(
         cls,
@@ -159,6 +168,10 @@ class SearchIndex:
         """Bring this object up to what the folder holds now; returns itself."""
         self._view = read(self.folder, self._view)
         return self
+
+    def refreshed(self) -> SearchIndex:
+        """Another object with what the folder holds now; this one stays as it is, for those who are using it."""
+        return SearchIndex(self.folder, read(self.folder, self._view))
 
     def search(
         self,
