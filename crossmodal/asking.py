@@ -176,6 +176,21 @@ class Asker:
                 return Answer([hit._replace(rank=rank) for rank, hit in enumerate(hits, start=1)], copies)
             count *= 4
 
+    def answers(self, embedded: Sequence[Embedded], wishes: Sequence[Wishes]) -> list[Answer]:
+        """As `answer` of each; those that one search answers, and that wish the same, are searched for together."""
+        found: dict[int, Answer] = {}
+        alike: dict[Wishes, list[int]] = {}
+        for row, (one, wish) in enumerate(zip(embedded, wishes, strict=True)):
+            if one.sounds or wish.per_artist or wish.match != "max" or self.bank is not None:
+                found[row] = self.answer(one, wish)
+            else:
+                alike.setdefault(wish, []).append(row)
+        for wish, rows in alike.items():
+            mask = allowed(wish.where, self._table) if wish.where else None
+            hits = self.index.search(np.stack([embedded[row].vector for row in rows]), wish.k, allowed=mask)
+            found |= {row: Answer(best, []) for row, best in zip(rows, hits, strict=True)}
+        return [found[row] for row in range(len(embedded))]
+
     def copies(self, embedded: Embedded) -> list[str]:
         """The ids of the tracks that a query's wanted sounds are, or are copies of."""
         wanted = [part for part in embedded.query.parts if part.sounds and part.weight > 0]

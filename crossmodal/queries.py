@@ -137,7 +137,20 @@ def parse(text: str, files: bool = True) -> Query:
         path, times = _file(text.strip())
         if _is_file(path) and (times is None or STRETCH.fullmatch(times)):
             return Query((Part("file", path, 1.0, *((None, None) if times is None else _stretch(times))),))
-    return Query(tuple(_part(piece, files) for piece in _pieces(text)))
+    return Query(parts(text, files))
+
+
+def parts(text: str, files: bool = True) -> tuple[Part, ...]:
+    """The parts that a person typed, such as those beside a sound that is there already; all may be unwanted.
+
+    Args:
+        text: what was typed; none if it is blank.
+        files: as `parse`'s.
+
+    Raises:
+        InputError: as `parse`.
+    """
+    return tuple(_part(piece, files) for piece in _pieces(text)) if text.strip() else ()
 
 
 def words(text: str) -> Query:

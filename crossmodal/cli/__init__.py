@@ -14,6 +14,7 @@ import typer
 from crossmodal import __version__
 from crossmodal.cli import data, index, tag
 from crossmodal.cli.searching import search
+from crossmodal.cli.serve import serve
 from crossmodal.cli.shared import EngineName, ManifestFolder, RunFolder, Workers, say
 from crossmodal.errors import InputError, Interrupted, SharedError
 
@@ -111,6 +112,7 @@ def embed(
 
 
 app.command()(search)
+app.command()(serve)
 
 
 @app.command()

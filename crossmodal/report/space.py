@@ -46,10 +46,10 @@ def space_map(embedded: Embedded, part: str, queries: Sequence[str], seed: int) 
     found = embedded.vectors(part)
     if len(found.track_ids) < FEWEST:
         return None
-    chosen = _drawn(len(found.track_ids), TRACKS, seed)
+    chosen = drawn(len(found.track_ids), TRACKS, seed)
     ids = [found.track_ids[row] for row in chosen]
     texts = embedded.texts(queries) if queries else np.empty((0, found.vectors.shape[1]), np.float32)
-    places = _plane(np.concatenate([found.vectors[chosen], texts]), seed)
+    places = plane(np.concatenate([found.vectors[chosen], texts]), seed)
     marks = [(x, y, text) for (x, y), text in zip(places[len(ids) :], queries, strict=True)]
     manifest = embedded.part(part)
     tagsets, tags = _tags(manifest, ids)
@@ -65,7 +65,7 @@ def similarities(embedded: Embedded, part: str, seed: int) -> tuple[Chart, float
         return None
     manifest, found = embedded.part(part), embedded.vectors(part)
     texts = manifest.texts.drop_duplicates("text_id")
-    texts = texts.iloc[_drawn(len(texts), TEXTS, seed)]
+    texts = texts.iloc[drawn(len(texts), TEXTS, seed)]
     if texts.empty:
         return None
     about = manifest.relevance()
@@ -116,12 +116,13 @@ def _sound(path: Path, start: float, end: float, left: int) -> tuple[str | None,
         return None, error.reason
 
 
-def _drawn(count: int, limit: int, seed: int) -> NDArray[np.intp]:
+def drawn(count: int, limit: int, seed: int) -> NDArray[np.intp]:
     """At most ``limit`` rows of ``count``, in order."""
     return np.sort(np.random.default_rng(seed).permutation(count)[:limit])
 
 
-def _plane(vectors: Floats, seed: int) -> list[tuple[float, float]]:
+def plane(vectors: Floats, seed: int) -> list[tuple[float, float]]:
+    """Places in a square of `SIZE` by `SIZE` for ``vectors (n, dim)``, `FEWEST` or more, by t-SNE of their cosines."""
     perplexity = min(30.0, (len(vectors) - 1) / 3)
     tsne = TSNE(init="random", metric="cosine", perplexity=perplexity, max_iter=500, random_state=seed)
     with threadpool_limits(1):  # threads that wait for each other at every step cost more than they save

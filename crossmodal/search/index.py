@@ -78,6 +78,15 @@ class SearchIndex:
         rows = view.rows(np.array(view.places([track_id], need=True)))
         return np.array([view.span(int(row)) for row in rows]), view.vectors(rows)
 
+    def track(self, track_id: str) -> dict[str, Any]:
+        """A track's columns, its id among them.
+
+        Raises:
+            InputError: there is no such track.
+        """
+        (slot,) = self._view.places([track_id], need=True)
+        return self._view.metadata(slot)
+
     def material(self) -> Material:
         """All that the index holds, to be written elsewhere."""
         return self._view.material()
@@ -140,6 +149,10 @@ class SearchIndex:
         """Bring this object up to what the folder holds now; returns itself."""
         self._view = _read(self.folder, self._view)
         return self
+
+    def refreshed(self) -> SearchIndex:
+        """Another object with what the folder holds now; this one stays as it is, for those who are using it."""
+        return SearchIndex(self.folder, _read(self.folder, self._view))
 
     def search(
         self,

@@ -270,10 +270,10 @@ class View:
         return [[self._hit(rank, *found) for rank, found in enumerate(answer, start=1)] for answer in ranked]
 
     def _hit(self, rank: int, slot: int, row: int, score: float) -> Hit:
-        metadata = self._metadata(slot)
+        metadata = self.metadata(slot)
         return Hit(metadata.pop("track_id"), score, *self.span(row), rank, metadata)
 
-    def _metadata(self, slot: int) -> dict[str, Any]:
+    def metadata(self, slot: int) -> dict[str, Any]:
         """A track's columns, from the one table that it stands in: taking rows of many tables copies all of them."""
         part = bisect_right(self._starts, slot) - 1
         table = self.puts[part - 1].tracks if part else self.base.tracks
