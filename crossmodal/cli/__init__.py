@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from crossmodal import __version__
-from crossmodal.cli import data, index, tag
+from crossmodal.cli import data, index, mapping, tag
 from crossmodal.cli.searching import search
 from crossmodal.cli.serve import serve
 from crossmodal.cli.shared import EngineName, ManifestFolder, RunFolder, Workers, say
@@ -35,6 +35,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(index.app, name="index")
 app.command()(tag.tag)
 app.command()(tag.calibrate)
+app.command("map")(mapping.map_)
 
 Experiment = Annotated[
     list[str] | None, typer.Argument(help="[EXPERIMENT.yaml] [key=value ...] [~key ...]", show_default=False)

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from crossmodal.config import Config
 from crossmodal.embedding import Embedded
 from crossmodal.files import Skipped, read_json, write_text
-from crossmodal.report import figures, space, tables
+from crossmodal.report import space, tables
+from crossmodal.report.pages import rendered
 from crossmodal.runs import Run
 
 SKIPPED = 10  # rows shown
@@ -28,17 +27,8 @@ def write(run: Run, embedded: Embedded, results: Mapping[str, Any]) -> Path:
     Returns:
         The file, which loads nothing from elsewhere and may be moved.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": figures.number, "words": tables.words, "clock": clock}
-    page = environment.get_template("page.html").render(**content(run, embedded, results))
     path = run.folder / "report.html"
-    write_text(path, page)
+    write_text(path, rendered("page.html", **content(run, embedded, results)))
     return path
 
 
@@ -99,11 +89,6 @@ def facts(
         "Model": results.get("model"),
     }
     return {name: value for name, value in known.items() if value is not None}
-
-
-def clock(seconds: float) -> str:
-    """Seconds as minutes and seconds, 1:05."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def _skipped(embedding: Sequence[Skipped], reading: Sequence[Skipped]) -> dict[str, Any]:

@@ -7,24 +7,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.manifold import TSNE
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits
 
 from crossmodal.audio.decode import AudioError
 from crossmodal.data.manifest import Manifest, same_words
 from crossmodal.embedding import Embedded
 from crossmodal.report.figures import Chart, histogram
+from crossmodal.report.plane import FEWEST, drawn, plane
 from crossmodal.report.sound import data_uri
 
 TRACKS = 1000  # of the map
-FEWEST = 8  # tracks that make a map
 TEXTS = 256  # of the histogram
 SOUND = 6_000_000  # characters of audio in the page
 SIZE = 400  # of the map, in SVG units
-
-Floats = NDArray[np.float32]
 
 
 class Map(NamedTuple):
@@ -49,7 +44,8 @@ def space_map(embedded: Embedded, part: str, queries: Sequence[str], seed: int) 
     chosen = drawn(len(found.track_ids), TRACKS, seed)
     ids = [found.track_ids[row] for row in chosen]
     texts = embedded.texts(queries) if queries else np.empty((0, found.vectors.shape[1]), np.float32)
-    places = plane(np.concatenate([found.vectors[chosen], texts]), seed)
+    spots = plane(np.concatenate([found.vectors[chosen], texts]), seed) * SIZE
+    places = [(round(float(x), 1), round(float(y), 1)) for x, y in spots]
     marks = [(x, y, text) for (x, y), text in zip(places[len(ids) :], queries, strict=True)]
     manifest = embedded.part(part)
     tagsets, tags = _tags(manifest, ids)
@@ -114,22 +110,6 @@ def _sound(path: Path, start: float, end: float, left: int) -> tuple[str | None,
         return data_uri(path, start, end), ""
     except AudioError as error:
         return None, error.reason
-
-
-def drawn(count: int, limit: int, seed: int) -> NDArray[np.intp]:
-    """At most ``limit`` rows of ``count``, in order."""
-    return np.sort(np.random.default_rng(seed).permutation(count)[:limit])
-
-
-def plane(vectors: Floats, seed: int) -> list[tuple[float, float]]:
-    """Places in a square of `SIZE` by `SIZE` for ``vectors (n, dim)``, `FEWEST` or more, by t-SNE of their cosines."""
-    perplexity = min(30.0, (len(vectors) - 1) / 3)
-    tsne = TSNE(init="random", metric="cosine", perplexity=perplexity, max_iter=500, random_state=seed)
-    with threadpool_limits(1):  # threads that wait for each other at every step cost more than they save
-        places = tsne.fit_transform(vectors)
-    low, high = places.min(axis=0), places.max(axis=0)
-    scaled = (places - (low + high) / 2) / max(float((high - low).max()), 1e-9) * 0.92 + 0.5
-    return [(round(float(x) * SIZE, 1), round(float(y) * SIZE, 1)) for x, y in scaled]
 
 
 def _labels(manifest: Manifest, ids: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from fastapi import HTTPException
 from numpy.typing import NDArray
 
-from crossmodal.report import space
+from crossmodal.report.plane import drawn, plane
 from crossmodal.serve import shapes
 from crossmodal.serve.catalogue import CHOICES, Catalogue, plain
 from crossmodal.serve.lanes import Lane
@@ -68,11 +68,10 @@ def groupings(catalogue: Catalogue) -> list[str]:
 def places(catalogue: Catalogue) -> Places:
     """Where each track is, -1 to 1 both ways; of more than `TRACKS` those that a seed draws."""
     ids = catalogue.index.tracks.table["track_id"]
-    drawn = [ids[int(row)].as_py() for row in space.drawn(len(ids), TRACKS, SEED)]
-    if len(drawn) < space.FEWEST:  # too few for t-SNE: in a row
-        return {name: (round((2 * n + 1) / len(drawn) - 1, 4), 0.0) for n, name in enumerate(drawn)}
-    vectors = np.stack([catalogue.asker.track(name).vector for name in drawn])
-    return {name: _centred(x, y) for name, (x, y) in zip(drawn, space.plane(_spread(vectors), SEED), strict=True)}
+    names = [ids[int(row)].as_py() for row in drawn(len(ids), TRACKS, SEED)]
+    vectors = np.stack([catalogue.asker.track(name).vector for name in names])
+    spots = 2 * plane(_spread(vectors), SEED) - 1
+    return {name: (round(float(x), 4), round(float(y), 4)) for name, (x, y) in zip(names, spots, strict=True)}
 
 
 def _spread(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -80,11 +79,6 @@ def _spread(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     if np.ptp(vectors, axis=0).max() > 0:
         return vectors
     return vectors + 1e-3 * np.random.default_rng(SEED).normal(size=vectors.shape).astype(np.float32)
-
-
-def _centred(x: float, y: float) -> tuple[float, float]:
-    half = space.SIZE / 2
-    return round(x / half - 1, 4), round(y / half - 1, 4)
 
 
 def _map(catalogue: Catalogue, found: Places, colour: str | None, columns: list[str]) -> shapes.Map:
