@@ -321,8 +321,13 @@ class Approximate(Index):
         """Efforts to try over so many rows, the cheapest first."""
 
     @abstractmethod
-    def build(self, vectors: NDArray[np.float32]) -> Any:
-        """A FAISS index over ``vectors (n, dim)``, which may be a memory map; the same vectors give the same index."""
+    def build(self, vectors: NDArray[np.float32], known: int, path: Path) -> Any:
+        """A FAISS index of ``vectors (n, dim)``, which may be a memory map; the same vectors give the same index.
+
+        It is judged by the others before they count, so it learns from the first ``known`` alone. They are in it, or
+        all are, of which a search then passes the others over. An index that memory might not hold is written to
+        ``path``, and is a memory map of it; any other is written there afterwards.
+        """
 
     @abstractmethod
     def read(self, path: str) -> Any:

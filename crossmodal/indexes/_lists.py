@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import struct
 from abc import abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import faiss
@@ -15,6 +18,8 @@ from crossmodal.types import Approximate
 TRAINED = 64  # vectors a centroid is trained on
 SEED = 1234
 MOST = 65536
+HELD = 1 << 28  # bytes of lists that memory holds while they are filled
+LISTS = struct.Struct("<4sQQ4sQ")  # as FAISS begins them in a file: ilar, lists, bytes of a code, form, sizes told
 
 
 class Lists(Approximate):
@@ -44,15 +49,21 @@ class Lists(Approximate):
         probes = [1 << power for power in range((total - 1).bit_length())] + [total]
         return [{"depth": depth, "probes": probe} for depth in self.depths for probe in probes]
 
-    def build(self, vectors: NDArray[np.float32]) -> faiss.IndexIVF:
-        """Trained by k-means on the first vectors, which are any tracks' (see `crossmodal.search`)."""
-        dim, number = vectors.shape[1], lists(len(vectors))
+    def build(self, vectors: NDArray[np.float32], known: int, path: Path) -> faiss.IndexIVF:
+        """Trained by k-means on the first vectors, which are any tracks' (see `crossmodal.search`); all are in it."""
+        dim, number = vectors.shape[1], lists(known)
         index = self.empty(faiss.IndexFlatIP(dim), dim, number)
         index.cp.seed = SEED
         index.cp.max_points_per_centroid = TRAINED
-        index.train(np.ascontiguousarray(vectors[: max(TRAINED * number, 100_000)]))
-        index.add(vectors)
-        return index
+        index.train(np.ascontiguousarray(vectors[: min(known, max(TRAINED * number, 100_000))]))
+        step = max(1, HELD // self.size(dim))
+        if len(vectors) <= step:
+            index.add(vectors)
+            return index
+        parts = [_part(index, vectors, start, start + step, path) for start in range(0, len(vectors), step)]
+        index.ntotal = len(vectors)
+        _write(index, parts, path)
+        return self.read(str(path))
 
     def read(self, path: str) -> faiss.Index:
         """The lists stay in the file."""
@@ -70,3 +81,35 @@ class Lists(Approximate):
 def lists(rows: int) -> int:
     """Lists for so many rows: four times their square root, as many as can be trained."""
     return max(1, min(int(4 * rows**0.5), rows // TRAINED, MOST))
+
+
+def _part(index: faiss.IndexIVF, vectors: NDArray[np.float32], start: int, stop: int, path: Path) -> Path:
+    """A file of the lists of some rows; the index is empty before and afterwards."""
+    rows = vectors[start:stop]
+    index.add_with_ids(rows, np.arange(start, start + len(rows)))
+    part = path.with_name(f"{path.name}.{start}")
+    faiss.write_index(index, str(part))
+    index.reset()
+    return part
+
+
+def _write(index: faiss.IndexIVF, parts: list[Path], path: Path) -> None:
+    """Write the file that FAISS would, had the index, which is empty, the lists of all parts; these are removed."""
+    faiss.write_index(index, str(path))
+    opened = [faiss.read_index(str(part), faiss.IO_FLAG_MMAP) for part in parts]
+    sizes = [[part.invlists.list_size(number) for part in opened] for number in range(index.nlist)]
+    with path.open("r+b") as file:
+        file.seek(-LISTS.size, os.SEEK_END)
+        if file.read() != LISTS.pack(b"ilar", index.nlist, index.code_size, b"sprs", 0):
+            raise RuntimeError("this version of FAISS writes lists otherwise; raise crossmodal.indexes._lists.HELD")
+        file.seek(-LISTS.size, os.SEEK_END)
+        file.write(LISTS.pack(b"ilar", index.nlist, index.code_size, b"full", index.nlist))
+        file.write(np.array(sizes).sum(axis=1).astype("<u8").tobytes())
+        for number, counts in enumerate(sizes):
+            held = [(part.invlists, count) for part, count in zip(opened, counts, strict=True) if count]
+            for each, count in held:
+                file.write(faiss.rev_swig_ptr(each.get_codes(number), count * index.code_size).tobytes())
+            for each, count in held:
+                file.write(faiss.rev_swig_ptr(each.get_ids(number), count).tobytes())
+    for part in parts:
+        part.unlink()

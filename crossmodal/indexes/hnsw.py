@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import faiss
@@ -33,13 +34,13 @@ class Hnsw(Approximate):
         """``ef``: how many candidates a search keeps open."""
         return [{"depth": 1, "ef": 1 << power} for power in range(4, 12)]
 
-    def build(self, vectors: NDArray[np.float32]) -> faiss.Index:
-        """Trained on the first vectors, which are any tracks' (see `crossmodal.search`)."""
+    def build(self, vectors: NDArray[np.float32], known: int, path: Path) -> faiss.Index:
+        """Of the known vectors alone; trained on the first, which are any tracks' (see `crossmodal.search`)."""
         kind = faiss.ScalarQuantizer.QT_8bit
         index = faiss.IndexHNSWSQ(vectors.shape[1], kind, self.links, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = self.breadth
-        index.train(np.ascontiguousarray(vectors[:100_000]))
-        index.add(vectors)
+        index.train(np.ascontiguousarray(vectors[: min(known, 100_000)]))
+        index.add(vectors[:known])
         return index
 
     def read(self, path: str) -> faiss.Index:

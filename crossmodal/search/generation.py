@@ -87,8 +87,8 @@ def write(folder: Path, name: str, pieces: Pieces, head: Mapping[str, Any], reca
         path.mkdir()
         tracks, segments = tables.write(path, pieces)
         vectors = tables.mapped(path / "vectors.npy")
-        kind, settings, fitted = fit(head["kind"], head["settings"], vectors, recall)
-        if fitted.index is not None:
+        kind, settings, fitted = fit(head["kind"], head["settings"], vectors, recall, path / "index.faiss")
+        if fitted.index is not None and not (path / "index.faiss").exists():
             faiss.write_index(fitted.index, str(path / "index.faiss"))
         counts = {"dim": pieces.dim, "segments": segments, "tracks": tracks}
         how = {"built": kind, "built_settings": settings, "effort": fitted.effort, "recall": fitted.recall}

@@ -172,7 +172,7 @@ def test_the_memory_that_auto_counts_is_what_the_file_takes(kind: str, tmp_path:
 
     if kind == "hnsw":
         plug.breadth = 8
-    built = plug.build(vectors)
+    built = plug.build(vectors, len(vectors), tmp_path / "index.faiss")
     faiss.write_index(built, str(tmp_path / "x"))
     centroids = 0 if kind == "hnsw" else (built.nlist + 256 * (kind == "ivfpq")) * DIM * 4
     assert plug.resident(4000, DIM) == pytest.approx((tmp_path / "x").stat().st_size - centroids, rel=0.15)

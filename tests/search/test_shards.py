@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from crossmodal import registry
 from crossmodal.errors import InputError
+from crossmodal.indexes import _lists
 from crossmodal.material import hashed
 from crossmodal.search import SearchIndex, generation, pieces, scatter, tables, tuning
 from crossmodal.search.checks import verify
@@ -106,6 +109,31 @@ def test_whatever_way_it_is_built_its_bytes_are_the_same(
     other.add(*part(whole, shard(ids, 1, 3)[::2] + shard(ids, 3, 3)))
     other.compact(kind, recall=0.8)
     assert other.info["files"] == files
+
+
+@pytest.mark.parametrize("kind", ["ivf", "ivfpq", "ivfsq", "rabitq"])
+def test_lists_that_memory_does_not_hold_have_the_bytes_of_those_that_it_does(
+    whole: Tables, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = SearchIndex.build(tmp_path / "once", *whole, "m", kind, recall=0.8)
+    parts, part = [], _lists._part
+    monkeypatch.setattr(_lists, "_part", lambda *arguments: parts.append(part(*arguments)) or parts[-1])
+    monkeypatch.setattr(_lists, "HELD", 100 * registry.build("indexes", kind).size(DIM))
+    again = SearchIndex.build(tmp_path / "again", *whole, "m", kind, recall=0.8)
+    assert len(parts) == -(-len(whole[0]) // 100) > 9
+    assert again.info["files"] == once.info["files"]
+    assert {key: again.info[key] for key in ("recall", "effort")} == {
+        key: once.info[key] for key in ("recall", "effort")
+    }
+    assert again.search(whole[0][:50], 10) == once.search(whole[0][:50], 10)
+
+
+def test_lists_of_an_unknown_form_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_lists, "HELD", 1000)
+    monkeypatch.setattr(_lists.faiss, "write_index", lambda _, path: Path(path).write_bytes(bytes(100)))
+    monkeypatch.setattr(_lists.faiss, "read_index", lambda *_: faiss.IndexIVFFlat(faiss.IndexFlatIP(DIM), DIM, 1))
+    with pytest.raises(RuntimeError, match="this version of FAISS writes lists otherwise"):
+        registry.build("indexes", "ivf").build(catalogue()[0], 100, tmp_path / "index.faiss")
 
 
 def test_files_of_several_parquets_are_one_index(whole: Tables, shards: list[Path], tmp_path: Path) -> None:
