@@ -9,6 +9,7 @@ from tiny import Answer, Trained
 
 from crossmodal.data.manifest import Manifest
 from crossmodal.search import SearchIndex
+from crossmodal.search.pieces import shard
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +53,24 @@ def test_an_index_is_built_changed_and_looked_at(
 
 
 def test_an_index_is_moved(ask: Answer, fail: Answer, trained: Trained, parts: list[Path], tmp_path: Path) -> None:
-    made = [tmp_path / "a", tmp_path / "b"]
-    for folder, manifest in zip(made, parts, strict=True):
-        ask("index", "build", trained.folder, manifest, "--out", folder, "--workers", 1)
-    assert ask("index", "merge", tmp_path / "all", *made).endswith("8 tracks in 24 segments\n")
+    made, build = [tmp_path / "a", tmp_path / "b"], ("index", "build", trained.folder, parts[0], "--workers", 1)
+    for number, folder in enumerate(made, start=1):
+        ask(*build, "--out", folder, "--shard", f"{number}/2")
+    assert 0 < len(SearchIndex.open(made[0])) < 6
+    assert ask("index", "merge", tmp_path / "all", *made).endswith("6 tracks in 18 segments\n")
     assert "more than one index" in fail("index", "merge", tmp_path / "twice", *made, made[0])
-    assert "8 tracks in 24 segments" in ask("index", "export", tmp_path / "all", "--out", tmp_path / "v.parquet")
-    assert ask("index", "import", tmp_path / "v.parquet", "--out", tmp_path / "back").endswith("in 24 segments\n")
+    for folder in made:
+        assert " tracks in " in ask("index", "export", folder, "--out", folder.with_suffix(".parquet"))
+    files = [folder.with_suffix(".parquet") for folder in made]
+    assert ask("index", "import", *files, "--out", tmp_path / "back").endswith("6 tracks in 18 segments\n")
     found = [ask("search", trained.folder, "organ", "--index", tmp_path / name) for name in ("all", "back")]
     assert found[0] == found[1]
     assert "--memory goes with --kind auto" in fail("index", "compact", tmp_path / "all", "--memory", 5)
+    for wrong in ("3/2", "0/2", "2", "1/2/3"):
+        assert "valid is such as 3/64" in fail(*build, "--out", tmp_path / "x", "--shard", wrong)
+    assert "give its folder by --out" in fail(*build, "--shard", "1/2")
+    empty = next(n for n in range(1, 65) if not shard(list(Manifest.load(parts[0]).tracks["track_id"]), n, 64))
+    assert f"{empty}/64 holds none of 6 tracks" in fail(*build, "--out", tmp_path / "x", "--shard", f"{empty}/64")
     assert "has no 'hnws'" in fail("index", "compact", tmp_path / "all", "--kind", "hnws")
 
 

@@ -91,7 +91,7 @@ def scattered(files: Sequence[Parquet], scratch: Path) -> Pieces:
 
 def _rows(file: Parquet, number: int, metadata: pa.Schema) -> Iterator[pa.Table]:
     """The segments of a file, some at a time, all with the same columns."""
-    with pq.ParquetFile(file.path) as opened:
+    with pq.ParquetFile(file.path, pre_buffer=False) as opened:  # with it, all that was read stays in memory
         at = 0
         for batch in opened.iter_batches(STRETCH):
             vectors = _vectors(batch["vector"], f"{file.path}, rows from {at}")
