@@ -155,7 +155,7 @@ class Index(RuleBasedStateMachine):
         number = len(list(self.home.iterdir()))
         write_parquet(self.writer, self.home / f"{number}.parquet")
         self.folder = self.home / f"entered {number}"
-        self.writer = read_parquet(self.home / f"{number}.parquet", self.folder, self.kind)
+        self.writer = read_parquet([self.home / f"{number}.parquet"], self.folder, self.kind)
         self.reader, self.seen = SearchIndex.open(self.folder), dict(self.model)
 
     @rule()
