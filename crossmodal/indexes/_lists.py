@@ -67,7 +67,8 @@ class Lists(Approximate):
 
     def read(self, path: str) -> faiss.Index:
         """The lists stay in the file."""
-        index = faiss.read_index(path, faiss.IO_FLAG_MMAP)
+        flags = faiss.IO_FLAG_MMAP | faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE  # a table is of no use for inner products
+        index = faiss.read_index(path, flags)
         faiss.downcast_InvertedLists(
             index.invlists
         ).prefetch_nthread = 0  # starting 32 threads takes longer than a search

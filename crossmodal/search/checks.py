@@ -10,7 +10,7 @@ import numpy as np
 
 from crossmodal.errors import InputError, listed
 from crossmodal.material import BLOCK, hashed
-from crossmodal.search import generation
+from crossmodal.search import generation, soundness
 from crossmodal.search.generation import Generation
 from crossmodal.search.view import View
 from crossmodal.types import PathLike
@@ -35,7 +35,9 @@ def verify(folder: PathLike) -> list[str]:
 
 def _file(path: Path, said: dict[str, object]) -> str:
     try:
-        found = {"bytes": path.stat().st_size, "sha256": generation.sha256(path)}
+        found = {"bytes": soundness.size_of(path), "sha256": generation.sha256(path)}
+    except InputError as error:
+        return str(error)
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"
     if found["bytes"] != said["bytes"]:
@@ -64,6 +66,9 @@ def _tracks(opened: Generation, start: int) -> Iterator[str]:
     first, counts = opened.first[start:stop], opened.counts[start:stop]
     begin = opened.first[before] + opened.counts[before] if start else 0
     end = begin + counts.sum() if stop < len(opened.hashes) else len(opened.owner)
+    if (counts < 1).any() or (counts > len(opened.owner)).any() or not 0 <= begin <= end <= len(opened.owner):
+        yield "tracks have segments that are not there"
+        return
     owner = np.repeat(np.arange(start, stop), counts)
     if not (
         np.array_equal(first, begin + np.cumsum(counts) - counts) and np.array_equal(opened.owner[begin:end], owner)
@@ -84,5 +89,3 @@ def _journal(opened: Generation) -> list[str]:
         return [] if agree else [f"{opened.folder}: the journal's counts do not agree"]
     except InputError as error:
         return [str(error)]
-    except (ValueError, KeyError, TypeError) as error:
-        return [f"{opened.folder / 'journal'}: a record cannot be understood: {error}"]

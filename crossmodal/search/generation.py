@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from crossmodal.errors import InputError
 from crossmodal.files import atomic, make_folder, remove, sync, write_json
 from crossmodal.material import Floats, Ints, Pieces, hashed
-from crossmodal.search import journal, tables
+from crossmodal.search import journal, soundness, tables
 from crossmodal.search.tuning import Fitted, built, fit
 from crossmodal.types import Approximate
 
@@ -112,7 +112,7 @@ def point(folder: Path, name: str, digest: str) -> None:
 def current(folder: Path) -> tuple[str, str]:
     """The generation in use and the sha256 of its ``info.json``."""
     try:
-        text = (folder / "CURRENT").read_text(encoding="utf-8", errors="replace")
+        text = soundness.small(folder / "CURRENT").decode(errors="replace")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{folder} holds no index (no file CURRENT in it); build one first") from error
     found = CURRENT.fullmatch(text)
@@ -164,18 +164,19 @@ def read_info(folder: Path, digest: str) -> dict[str, Any]:
     """Read ``info.json``, whose sha256 must be ``digest``."""
     path = folder / "info.json"
     try:
-        data = path.read_bytes()
+        data = soundness.small(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}; build the index again") from error
     try:
-        version = json.loads(data).get("version")
-    except (ValueError, AttributeError):
-        version = VERSION  # not even JSON: its checksum tells
+        info = json.loads(data)
+    except (ValueError, RecursionError):
+        info = None  # its checksum tells
+    version = info.get("version") if isinstance(info, dict) else VERSION
     if version != VERSION:
         raise InputError(f"{path} is of version {version}, this program reads {VERSION}; build the index again")
     if hashlib.sha256(data).hexdigest() != digest:
         raise InputError(f"{path} is not what was written (its checksum differs); build the index again")
-    return json.loads(data)  # type: ignore[no-any-return]
+    return soundness.checked_info(path, info)
 
 
 def sha256(path: Path) -> str:
@@ -204,7 +205,7 @@ def prepared(folder: Path) -> Path:
 
 def _check_size(path: Path, size: int) -> None:
     try:
-        found = path.stat().st_size
+        found = soundness.size_of(path)
     except OSError as error:
         raise InputError(f"{path} does not exist; build the index again") from error
     if found != size:
@@ -218,8 +219,12 @@ def _fitted(path: Path, info: Mapping[str, Any]) -> Fitted:
     kind = built(info["built"], info["built_settings"])
     if not isinstance(kind, Approximate):
         raise InputError(f"{path} is there, though {info['built']} is exact search; build the index again")
+    effort, steps = info["effort"], kind.efforts(max(1, info["segments"]))
+    if effort.keys() != steps[0].keys():
+        raise InputError(f"{path} is searched with {effort}; valid is such as {steps[0]}; build the index again")
+    soundness.bound_faiss(path)
     try:
-        return Fitted(kind, kind.read(str(path)), info["effort"], info["recall"])
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1]
+        return Fitted(kind, kind.read(str(path)), effort, info["recall"])
+    except (RuntimeError, MemoryError, AttributeError) as error:
+        reason = (str(error) or "too large").splitlines()[-1]
         raise InputError(f"{path} is not what was written: {reason}; build the index again") from error

@@ -19,7 +19,7 @@ from crossmodal.errors import InputError, listed
 from crossmodal.filters import Filter
 from crossmodal.hits import Hit, Tracks, check_mask, check_model, check_queries
 from crossmodal.material import Floats, Pieces, checked, joined, unit
-from crossmodal.search import generation, journal, tuning
+from crossmodal.search import generation, journal, soundness, tuning
 from crossmodal.search.answers import answered
 from crossmodal.search.pieces import of_views
 from crossmodal.search.view import Bools, View
@@ -207,7 +207,8 @@ class SearchIndex:
         if where:
             met = filters.allowed(where, view.tracks.table)
             allowed = met if allowed is None else met & allowed
-        return answered(view, unit(queries), k, exclude, allowed)
+        with soundness.telling(self.folder):
+            return answered(view, unit(queries), k, exclude, allowed)
 
     def add(
         self, vectors: Floats, segments: pd.DataFrame, tracks: pd.DataFrame, fingerprint: str | None = None
@@ -253,7 +254,8 @@ class SearchIndex:
                 head |= {"kind": kind, "settings": dict(settings or {})}
             aim = view.base.info["recall"]["asked"] if recall is None else recall
             tuning.check(head["kind"], head["settings"], aim)
-            _publish(self.folder, of_views([view]), head, aim, view)
+            with soundness.telling(self.folder):
+                _publish(self.folder, of_views([view]), head, aim, view)
         self.refresh()
 
     def _put(

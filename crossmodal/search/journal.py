@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from crossmodal.errors import InputError
 from crossmodal.files import sync
 from crossmodal.material import Floats, Ints, Material
+from crossmodal.search import soundness
 
 MAGIC = b"crossmodal journal 1\n"
 HEAD = struct.Struct("<QI")
@@ -77,18 +78,44 @@ def delete(track_ids: list[str]) -> bytes:
     return json.dumps({"delete": track_ids}).encode() + b"\n"
 
 
-def parsed(payload: bytes) -> Put | Delete:
-    """What a payload says."""
+def records(path: Path, offset: int, dim: int) -> Iterator[tuple[Put | Delete, int]]:
+    """What the records from a byte on say, each with the byte after it.
+
+    Raises:
+        InputError: as `replay`, or a record that is whole but makes no sense in an index of so many dimensions.
+    """
+    for payload, end in replay(path, offset):
+        try:
+            yield parsed(payload, dim), end
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            start = end - len(payload) - SIZE
+            raise InputError(f"{path}: the record at byte {start} cannot be understood: {error}") from error
+
+
+def parsed(payload: bytes, dim: int) -> Put | Delete:
+    """What a payload says; many kinds of error if that makes no sense."""
     end = payload.index(b"\n") + 1
     line = json.loads(payload[:end])
     if "delete" in line:
-        return Delete(line["delete"])
+        return Delete([name.encode().decode() for name in line["delete"]])
     tracks = pa.ipc.open_stream(payload[end : end + line["put"]]).read_all()
     at, n, m = end + line["put"], line["tracks"], line["segments"]
     counts = np.frombuffer(payload, "<i8", n, at)
     bounds = np.frombuffer(payload, "<f8", 2 * m, at + 8 * n).reshape(m, 2)
     vectors = np.frombuffer(payload, "<f4", m * line["dim"], at + 8 * n + 16 * m).reshape(m, line["dim"])
-    return Put(tracks, counts, bounds, vectors)
+    found = Put(tracks, counts, bounds, vectors)
+    _check(found, dim)
+    return found
+
+
+def _check(put: Put, dim: int) -> None:
+    put.tracks.validate(full=True)
+    soundness.check_tracks(put.tracks)
+    total, segments = len(put.tracks), len(put.vectors)
+    if len(put.counts) != total or (put.counts < 1).any() or (put.counts > segments).any():
+        raise ValueError(f"{total} tracks have not the {segments} segments")
+    if put.counts.sum() != segments or put.vectors.shape[1] != dim or not np.isfinite(put.vectors).all():
+        raise ValueError(f"vectors are not {dim} numbers for each of {put.counts.sum()} segments")
 
 
 def replay(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
@@ -98,6 +125,7 @@ def replay(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
         InputError: no journal, one of another version, or a record that was changed after it was written.
     """
     try:
+        soundness.size_of(path)
         file = path.open("rb")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}; build the index again") from error
@@ -119,9 +147,9 @@ def _record(file: BinaryIO, path: Path) -> bytes | None:
         if any(head) or any(file.read()):
             raise _changed(path, start)
         return None
-    payload = file.read(length)
-    if len(payload) < length:
+    if length > os.fstat(file.fileno()).st_size - file.tell():
         return None
+    payload = file.read(length)
     if zlib.crc32(payload) != checksum:
         raise _changed(path, start)
     return payload

@@ -74,6 +74,8 @@ def approximate(
     passed = len(vectors) / max(1, _left(vectors, allowed))
     parameters = kind.parameters(effort, max(1.0, count / ASKED) * passed, _selector(allowed))
     _, rows = index.search(queries, count * effort["depth"], params=parameters)
+    if rows.max(initial=-1) >= len(vectors):
+        raise IndexError(f"row {rows.max()} was found, of {len(vectors)}")
     scores = np.where(rows < 0, -np.inf, scored(queries, vectors, rows)).astype(np.float32)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :count]
     scores, rows = np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)

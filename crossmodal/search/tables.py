@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from crossmodal.errors import InputError
 from crossmodal.material import Floats, Pieces, joined
+from crossmodal.search import soundness
 
 ROWS = 131072  # tracks of a batch: opening a file takes so much longer the more batches it has
 
@@ -122,17 +123,21 @@ def mapped(path: Path) -> Floats:
         with path.open("rb") as file:
             np.lib.format.read_magic(file)
             shape, _, _ = np.lib.format.read_array_header_1_0(file)
-        return np.load(path, mmap_mode="r" if shape[0] else None)  # type: ignore[no-any-return]
-    except ValueError as error:
+        found: Floats = np.load(path, mmap_mode="r" if shape[0] else None, allow_pickle=False)
+    except (ValueError, OverflowError) as error:
         raise InputError(f"{path} is no array of vectors: {error}") from error
+    soundness.check_vectors(path, found)
+    return found
 
 
 def read(path: Path) -> pa.Table:
     """A table as a memory map."""
     try:
-        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        found = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path} is not what was written: {error}; build the index again") from error
+    soundness.check_table(path, found)
+    return found
 
 
 def column(table: pa.Table, name: str) -> NDArray[Any]:

@@ -55,8 +55,7 @@ class View:
             return self
         puts, slots, dead, end = list(self.puts), dict(self.slots), set(self.dead), self.end
         free = self._slots
-        for payload, end in journal.replay(path, self.end):  # noqa: B007 (the last one is kept)
-            record = journal.parsed(payload)
+        for record, end in journal.records(path, self.end, self.dim):  # noqa: B007 (the last one is kept)
             named = record.track_ids if isinstance(record, Delete) else record.tracks["track_id"].to_pylist()
             dead.update(slot for name in named if (slot := slots.pop(name, self.base.find(name))) is not None)
             if isinstance(record, Put):
