@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -45,6 +46,13 @@ TrackId = Annotated[str, Query(alias="id", min_length=1, max_length=MOST.id_char
 Seconds = Annotated[float | None, Query(ge=0, le=1e6)]
 
 
+class Stretch(NamedTuple):
+    """Of an upload, in seconds."""
+
+    start: float | None
+    stop: float | None
+
+
 def router(served: Served) -> APIRouter:
     """What is asked of an index, all of it under ``/api``."""
     found = APIRouter(prefix="/api", responses=PROBLEMS)
@@ -79,19 +87,13 @@ def _add_searches(found: APIRouter, served: Served) -> None:
         match: shapes.Match = "max",
         copies: bool = False,
     ) -> shapes.Found:
-        """The tracks that answer a sound, sent as the body, and the further parts of ``query``, such as +slower."""
+        """The tracks that answer a sound, sent as the body, and the further parts of the query, such as +slower."""
         wanted = shapes.Wanted(query=query, k=k, where=where, per_artist=per_artist, match=match, copies=copies)
         with told():
             wishes = _wishes(served.catalogue, wanted)
             parts = queries.parts(query, files=False)
-        async with uploads.received(request) as path:
-            try:
-                duration = await run_in_threadpool(uploads.checked, path, served.limits)
-                end = None if stop is None else min(stop, duration)
-                asked = queries.Query((Part("file", str(path), 1.0, start, end), *parts))
-                return await _answered(served, asked, wishes, upload=True)
-            except InputError as error:
-                raise HTTPException(422, uploads.described(error, path)) from None
+        with served.uploads.taken():
+            return await _answered_upload(served, request, Stretch(start, stop), parts, wishes)
 
 
 def _add_tracks(found: APIRouter, served: Served) -> None:
@@ -121,7 +123,7 @@ def _add_tracks(found: APIRouter, served: Served) -> None:
         return await plane.map(served.catalogue, colour)
 
 
-def _path(served: Served, track_id: str) -> Any:
+def _path(served: Served, track_id: str) -> Path:
     with told(404):
         path = served.catalogue.path(track_id)
     if path is None:
@@ -166,6 +168,18 @@ def _wishes(catalogue: Catalogue, wanted: shapes.Wanted) -> Wishes:
         raise InputError(f"there are {len(conditions)} conditions; {MOST.conditions} are allowed")
     catalogue.check(conditions)
     return Wishes(wanted.k, tuple(conditions), wanted.per_artist, wanted.match, wanted.copies)
+
+
+async def _answered_upload(
+    served: Served, request: Request, stretch: Stretch, parts: Sequence[Part], wishes: Wishes
+) -> shapes.Found:
+    async with uploads.received(request) as path:
+        try:
+            await run_in_threadpool(uploads.check, path, served.limits)
+            asked = queries.Query((Part("file", str(path), 1.0, *stretch), *parts))
+            return await _answered(served, asked, wishes, upload=True)
+        except InputError as error:
+            raise HTTPException(422, uploads.described(error, path)) from None
 
 
 async def _answered(served: Served, query: queries.Query, wishes: Wishes, upload: bool = False) -> shapes.Found:

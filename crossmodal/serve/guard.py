@@ -78,7 +78,7 @@ class Guarded:
         if self._hosts is not None and _name(headers.get("host", "")) not in self._hosts:
             return JSONResponse({"detail": "the server is not called by this name; use its address"}, 400)
         free = path in OPEN or path.startswith("/page/")
-        if headers.get("sec-fetch-site") == "cross-site" and not free:
+        if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not free:
             return JSONResponse({"detail": "a page of another site asked; this server answers its own alone"}, 400)
         if self._token is None or free or self._token.admits(headers):
             return None

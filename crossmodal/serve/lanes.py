@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from fastapi import HTTPException
@@ -48,7 +49,7 @@ class Lane(Generic[Job]):
         """
         with self._lock:
             if self._inside >= self._most:
-                raise HTTPException(429, "too many requests are waiting; try again soon", {"Retry-After": "1"})
+                raise busy()
             self._inside += 1
         future: Future[Any] = Future()
         future.add_done_callback(self._left)
@@ -83,6 +84,37 @@ class Lane(Generic[Job]):
                 future.set_exception(result)
             else:
                 future.set_result(result)
+
+
+class Slots:
+    """So many may do something at a time; one more is refused.
+
+    Args:
+        most: that may.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._free = most
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """One of them, until the block ends.
+
+        Raises:
+            HTTPException: 429, there is none.
+        """
+        if not self._free:
+            raise busy()
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
+def busy() -> HTTPException:
+    """The answer to one too many."""
+    return HTTPException(429, "too many requests are waiting; try again soon", {"Retry-After": "1"})
 
 
 def called(jobs: Sequence[Callable[[], Any]]) -> list[Any]:

@@ -52,6 +52,9 @@ class Plane:
                 found = await waits
         except TimeoutError:
             raise HTTPException(503, "the map is still being computed", {"Retry-After": "10"}) from None
+        except BaseException:
+            self._places = None
+            raise
         return await asyncio.to_thread(_map, catalogue, found, colour or next(iter(columns), None), columns)
 
 

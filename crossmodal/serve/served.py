@@ -16,7 +16,7 @@ from crossmodal.asking import Answer, Asker, Wishes
 from crossmodal.errors import InputError
 from crossmodal.queries import Query
 from crossmodal.serve.catalogue import Catalogue
-from crossmodal.serve.lanes import Lane, called
+from crossmodal.serve.lanes import Lane, Slots, called
 from crossmodal.serve.limits import Limits
 
 log = logging.getLogger("crossmodal.serve")
@@ -53,6 +53,7 @@ class Served:
         self.words: Lane[Asked] = Lane("words", self._answered, self.limits.texts, BATCH)
         self.sounds: Lane[Any] = Lane("sounds", called, self.limits.sounds)
         self.files: Lane[Any] = Lane("files", called, self.limits.files, threads=2)
+        self.uploads = Slots(self.limits.sounds)
         self.maps: Lane[Any] = Lane("maps", called, self.limits.files)
 
     @property
@@ -102,14 +103,14 @@ class Served:
         """Serve what the index's folder holds now; what cannot be read is logged, and the old state stays."""
         if (now := self._signature()) == self._seen:
             return
-        self._seen = now
         asker = self.catalogue.asker
         try:
             self.catalogue = Catalogue(Asker(asker.index.refreshed(), asker.model, asker.bank))
-            self.stale = False
+            self._seen, self.stale = now, False
         except (InputError, OSError) as error:
+            if not self.stale:  # it is tried again each time, and told once
+                log.error("the index has changed and cannot be read, what was there before is served: %s", error)
             self.stale = True
-            log.error("the index has changed and cannot be read, what was there before is served: %s", error)
 
     def _signature(self) -> tuple[tuple[int, ...], ...]:
         """Of the files that change with the index; cheap to compare."""

@@ -70,13 +70,12 @@ async def audio(request: Request, path: Path) -> Response:
 def _open(path: Path) -> BinaryIO:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except OSError:
+    except (OSError, ValueError):
         raise HTTPException(404, GONE) from None
-    file = os.fdopen(descriptor, "rb")
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
+        os.close(descriptor)
         raise HTTPException(404, GONE)
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def _span(asked: str, size: int) -> tuple[int, int] | None:
@@ -131,7 +130,7 @@ class Waves:
         """
         try:
             about = await run_in_threadpool(os.stat, path)
-        except OSError:
+        except (OSError, ValueError):
             raise HTTPException(404, GONE) from None
         key = str(path), about.st_mtime_ns, about.st_size
         if key not in self._kept:

@@ -38,8 +38,8 @@ async def received(request: Request) -> AsyncIterator[Path]:
         yield Path(file.name)
 
 
-def checked(path: Path, limits: Limits) -> float:
-    """The seconds that an upload's header tells, if they and its samples are within the limits.
+def check(path: Path, limits: Limits) -> None:
+    """Look at the header of an upload; what decodes it later never reads more than the header tells.
 
     Raises:
         AudioError: see `crossmodal.audio.decode.probe`.
@@ -52,7 +52,6 @@ def checked(path: Path, limits: Limits) -> float:
     if info.channels > limits.upload_channels or info.frames * info.channels > limits.upload_samples:
         said = f"{info.frames} frames of {info.channels} channels"
         raise HTTPException(413, f"the upload holds {said}; send it in stereo, at 48 kHz or less")
-    return info.duration
 
 
 def described(error: InputError, path: Path) -> str:

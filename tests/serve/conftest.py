@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 import soundfile
 import torch
+from library import RATE, TOKEN, Api, build
 from sounds import music
 from starlette.testclient import TestClient
 from tiny import TINY
 
 from crossmodal.asking import Asker
 from crossmodal.model import DualEncoder
-from crossmodal.search import SearchIndex
 from crossmodal.serve.app import create
-from crossmodal.serve.limits import Limits
+from crossmodal.serve.guard import LOOPBACK, Token
 from crossmodal.serve.served import Served
 
-RATE = 8000
 WORDS = ["a slow piano", "fast drums in the rain", "ein trauriges Cello", "una guitarra lenta", "happy organ, loud"]
 
 
@@ -45,38 +41,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [*(folder / f"{number}.wav" for number in range(11)), folder / "11.ogg"]
 
 
-def metadata(files: list[Path]) -> pd.DataFrame:
-    """Of the tracks, whose ids hold what a path, an address and a page would be broken by."""
-    count = len(files)
-    return pd.DataFrame(
-        {
-            "track_id": [f"../{i}/?&<é>%2e" if i == 3 else f"t{i}" for i in range(count)],
-            "title": [f"Piece {i}" for i in range(count)],
-            "artist": [("Sezen Aksu", "", "Großvater")[i % 3] for i in range(count)],
-            "album": "",
-            "duration": 3.5,
-            "path": [str(path) for path in files],
-            "source_file": [str(path) for path in files],
-            "where_it_came_from": [str(path) for path in files],
-            "year": [1990.0 + i if i else None for i in range(count)],
-            "languages": [["de", "en"] if i % 2 else ["tr"] for i in range(count)],
-            "tags.mood": [["sad"] if i % 2 else ["happy", "calm"] for i in range(count)],
-        }
-    )
-
-
-def build(folder: Path, model: DualEncoder, files: list[Path]) -> SearchIndex:
-    tracks = metadata(files)
-    frontend = model.audio_encoder.frontend
-    sounds = (soundfile.read(path, dtype="float32")[0][None] for path in files)
-    embedded = list(model.embed_features(np.concatenate(list(frontend.stream([sound]))) for sound in sounds))
-    ids = zip(tracks["track_id"], embedded, strict=True)
-    rows = [(name, *bounds) for name, track in ids for bounds in track.bounds]
-    segments = pd.DataFrame(rows, columns=["track_id", "start", "end"])
-    vectors = np.concatenate([track.vectors for track in embedded])
-    return SearchIndex.build(folder, vectors, segments, tracks, model.fingerprint)
-
-
 @pytest.fixture(scope="session")
 def asker(model: DualEncoder, files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Asker:
     return Asker(build(tmp_path_factory.mktemp("index"), model, files), model)
@@ -93,27 +57,14 @@ def client(served: Served) -> Iterator[TestClient]:
         yield opened
 
 
-class Api:
-    """The paths of the API, asked with what they take."""
-
-    def __init__(self, client: TestClient) -> None:
-        self.client = client
-
-    def search(self, query: str, **more: Any) -> dict[str, Any]:
-        answer = self.client.post("/api/search", json={"query": query, **more})
-        assert answer.status_code == 200, answer.text
-        return answer.json()  # type: ignore[no-any-return]
-
-    def refused(self, query: str, **more: Any) -> str:
-        answer = self.client.post("/api/search", json={"query": query, **more})
-        assert answer.status_code == 422, answer.text
-        return str(answer.json()["detail"])
-
-
 @pytest.fixture(scope="session")
 def api(client: TestClient) -> Api:
     return Api(client)
 
 
-def limited(asker: Asker, **limits: Any) -> Served:
-    return Served(asker, "library", limits=Limits(**limits))
+@pytest.fixture(scope="session")
+def locked(served: Served) -> Iterator[TestClient]:
+    """The same with a token, for those who call it by its own name."""
+    app = create(served, hosts=LOOPBACK, token=Token(TOKEN))
+    with TestClient(app, base_url="http://localhost") as opened:
+        yield opened

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from library import ODD
 from starlette.testclient import TestClient
 
 from crossmodal import filters
 from crossmodal.asking import Answer, Asker, Wishes
 from crossmodal.queries import parse
 from crossmodal.queries import words as only_words
-
-ODD = "../3/?&<é>%2e"
 
 
 def same(found: dict, answer: Answer) -> bool:
