@@ -1,11 +1,12 @@
 // A map of tracks to wander in. A plain script: it defines crossmodalMap and nothing else.
 //
-//   const map = crossmodalMap(element, { points, groups, onpick, onhover });
+//   const map = crossmodalMap(element, { points, groups, onpick, onhover, onleave });
 //
 // points   [{ id, title, artist, x, y, group }]; x and y of any range; group a name, a list of names, or null
 // groups   the names that get colours, the commonest first; each has an entry in the legend
 // onpick   called with the point that a click, a tap or Enter picks
 // onhover  called with the point under the pointer, or null
+// onleave  called when Escape, or a click where no point is, lets go of what was picked
 // map.highlight(ids, from)   hits, larger and with their ranks, the others faded; lines to them from the id `from`, if
 //                            it is given; [] ends it
 // map.focus(id)              selects a point and goes there; false if it is not on the map
@@ -136,7 +137,7 @@ globalThis.crossmodalMap = (() => {
     });
   }
 
-  return function crossmodalMap(element, { points, groups = [], onpick = () => {}, onhover = () => {} }) {
+  return function crossmodalMap(element, { points, groups = [], onpick, onhover, onleave }) {
     addStyle();
     element.classList.add("crossmodal-map");
     const plane = make(element, "div", { className: "map-plane", tabIndex: 0 }, { role: "application" });
@@ -241,9 +242,10 @@ globalThis.crossmodalMap = (() => {
       Object.assign(context, { fillStyle: colours.ink, strokeStyle: colours.paper, lineWidth: 3, lineJoin: "round" });
       const taken = [];
       for (const dot of some) {
-        if (dot === hovered || dot === selected) continue;
+        if (dot === hovered || dot === selected || dot.px < 0 || dot.px > camera.width) continue;
         const name = shortened(dot.point.title || dot.point.id);
-        const [x, y, width] = [dot.px + Math.max(radius(), 9) + 6, dot.py, context.measureText(name).width];
+        const [room, y, width] = [Math.max(radius(), 9) + 6, dot.py, context.measureText(name).width];
+        const x = dot.px + room + width < camera.width ? dot.px + room : dot.px - room - width;
         const covers = (one) => x < one.x + one.width && one.x < x + width && Math.abs(y - one.y) < 15;
         if (taken.some(covers)) continue;
         taken.push({ x, y, width });
@@ -309,14 +311,22 @@ globalThis.crossmodalMap = (() => {
       if (dot === hovered) return;
       hovered = dot;
       canvas.classList.toggle("on", dot !== null);
-      onhover(dot?.point ?? null);
+      onhover?.(dot?.point ?? null);
       ask();
     }
 
     function pick(dot) {
       selected = dot;
       tell(dot);
-      onpick(dot.point);
+      onpick?.(dot.point);
+      ask();
+    }
+
+    function letGo() {
+      selected = null;
+      hover(null);
+      tell(null);
+      onleave?.();
       ask();
     }
 
@@ -383,6 +393,7 @@ globalThis.crossmodalMap = (() => {
       if (!known || strayed || pointers.size || event.type === "pointercancel") return;
       const dot = nearest(...at(event), event.pointerType === "touch" ? REACH.touch : REACH.mouse);
       if (dot) pick(dot);
+      else letGo();
     };
     for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, release);
     canvas.addEventListener("pointerleave", () => hover(null));
@@ -402,7 +413,6 @@ globalThis.crossmodalMap = (() => {
 
     const zoomIn = () => zoomTo(1.6), zoomOut = () => zoomTo(1 / 1.6);
     const showAll = () => glide(0.5, 0.5, 1);
-    const letGo = () => { selected = null; hover(null); tell(null); ask(); };
     const keys = {
       "+": zoomIn, "=": zoomIn, "-": zoomOut, 0: showAll, Escape: letGo, Enter: () => selected && pick(selected),
     };

@@ -105,8 +105,6 @@ async function run() {
     if (mine === running) finish(question, found.hits, found);
   } catch (error) {
     if (mine === running) fail(question, error);
-  } finally {
-    if (mine === running) wait(false);
   }
 }
 
@@ -131,6 +129,7 @@ function wait(on) {
 
 function finish(question, hits, { seconds: took, left_out: left = [] } = {}) {
   answer = question;
+  wait(false);
   notice.replaceChildren();
   $("#results").setAttribute("aria-busy", "false");
   hits?.forEach(name);
