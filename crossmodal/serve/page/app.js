@@ -255,6 +255,7 @@ async function start() {
   } catch (error) {
     results.show([]);
     wait(false);
+    status.textContent = "";
     return tell(error.message, ["Try again", start]);
   }
   results.columns = new Map(info.columns.filter(({ type }) => type !== "number").map((column) => [column.name, column]));
