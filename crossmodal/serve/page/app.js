@@ -105,8 +105,6 @@ async function run() {
     if (mine === running) finish(question, found.hits, found);
   } catch (error) {
     if (mine === running) fail(question, error);
-  } finally {
-    if (mine === running) wait(false);
   }
 }
 
@@ -131,6 +129,7 @@ function wait(on) {
 
 function finish(question, hits, { seconds: took, left_out: left = [] } = {}) {
   answer = question;
+  wait(false);
   notice.replaceChildren();
   $("#results").setAttribute("aria-busy", "false");
   hits?.forEach(name);
@@ -230,7 +229,7 @@ async function showMap() {
     atlasBox.hidden = !await atlas.show(state.colour || first?.name || "");
   } catch (error) {
     if (error.status === 422 && state.colour) return go({ colour: "" }, true); // a link to what is no more
-    $("#mapped").textContent = error.message;
+    if (!(error instanceof api.ApiError)) throw error; // any other is said in the map's place
   }
 }
 
@@ -254,6 +253,9 @@ async function start() {
   try {
     info = await api.info();
   } catch (error) {
+    results.show([]);
+    wait(false);
+    status.textContent = "";
     return tell(error.message, ["Try again", start]);
   }
   results.columns = new Map(info.columns.filter(({ type }) => type !== "number").map((column) => [column.name, column]));
@@ -315,4 +317,7 @@ listen({
 addEventListener("popstate", follow);
 addEventListener("hashchange", () => { if (states.write(state) !== states.write(states.read(location.hash))) follow(); });
 matchMedia("(min-width: 64rem)").addEventListener("change", () => { if (info) showMap(); });
+box.value = state.text;
+show();
+if (states.asks(state)) wait(true);
 start();

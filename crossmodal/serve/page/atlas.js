@@ -16,12 +16,14 @@ export class Atlas {
     if (this.shown === colour) return true;
     if (typeof crossmodalMap !== "function") return false;
     this.shown = colour;
+    $("#map").dataset.said = "Drawing the map …";
     try {
       const found = await api.map(colour);
       if (this.shown === colour) this.fill(found, colour);
       return true;
     } catch (error) {
       this.shown = null;
+      $("#map").dataset.said = error.message;
       throw error;
     }
   }

@@ -76,9 +76,9 @@ export class Filters {
     own.addEventListener("change", () => this.change({ copies: own.checked, k: K }));
     return make(
       "fieldset", {}, make("legend", { textContent: "answers" }),
-      pick("artist", "Of one artist", limits, artist, (value) => Number(value) || null),
-      pick("match", "A track is judged by", Object.entries(MATCHES), match, (value) => value),
-      make("label", { className: "row" }, "The sound that was asked with, too", own),
+      pick("artist", "Of an artist", limits, artist, (value) => Number(value) || null),
+      pick("match", "Judged by", Object.entries(MATCHES), match, (value) => value),
+      make("label", { className: "row" }, "Also the query's own sound", own),
     );
   }
 

@@ -9,11 +9,11 @@ const JUMP = 5; // seconds, by an arrow key
 export class Player {
   // acts: { like(track), place(track) }; changed() is called whenever something else is shown than before
   constructor(bar, acts, changed) {
-    Object.assign(this, { bar, acts, changed, audio: $("audio", bar), track: null, wanted: 0, sound: null, trouble: "", silent: false });
+    Object.assign(this, { bar, acts, changed, audio: $("audio", bar), track: null, wanted: 0, sound: null, trouble: "", silent: false, frame: 0 });
     const { audio } = this;
     for (const event of ["play", "pause", "ended", "seeked"]) audio.addEventListener(event, () => this.show());
     audio.addEventListener("loadedmetadata", () => { if (this.wanted) audio.currentTime = this.wanted; });
-    audio.addEventListener("playing", () => this.follow());
+    audio.addEventListener("playing", () => { this.frame ||= requestAnimationFrame(() => this.follow()); });
     audio.addEventListener("error", () => this.explain());
     this.canvas = $("canvas", bar);
     this.canvas.addEventListener("pointerdown", (event) => this.drag(event));
@@ -60,7 +60,7 @@ export class Player {
 
   toggle() {
     if (!this.track || this.silent) return;
-    if (this.trouble) this.play(this.track);
+    if (this.trouble || this.audio.ended) this.play(this.track);
     else if (this.playing) this.audio.pause();
     else this.start();
   }
@@ -96,9 +96,8 @@ export class Player {
   }
 
   follow() { // while it plays, the line moves with every frame
-    if (!this.playing) return;
+    this.frame = this.playing ? requestAnimationFrame(() => this.follow()) : 0;
     this.show();
-    requestAnimationFrame(() => this.follow());
   }
 
   show() {

@@ -69,8 +69,9 @@ export class Results {
   }
 
   tags(hit) {
-    const tags = Object.entries(hit.metadata).filter(([column, value]) => column.startsWith("tag") && Array.isArray(value));
-    return tags.flatMap(([column, values]) => values.map((value) => this.value(column, value))).slice(0, TAGS);
+    const tells = (column) => column.startsWith("tag") || (this.columns.get(column)?.type === "choice" && this.columns.get(column).values?.length > 1);
+    const told = Object.entries(hit.metadata).filter(([column, value]) => value && tells(column) && column !== "languages");
+    return told.flatMap(([column, value]) => [value].flat().map((one) => this.value(column, one))).slice(0, TAGS);
   }
 
   facts({ item, hit }) {
