@@ -222,9 +222,9 @@ def _fitted(path: Path, info: Mapping[str, Any]) -> Fitted:
     effort, steps = info["effort"], kind.efforts(max(1, info["segments"]))
     if effort.keys() != steps[0].keys():
         raise InputError(f"{path} is searched with {effort}; valid is such as {steps[0]}; build the index again")
-    soundness.bound_faiss(path)
     try:
-        return Fitted(kind, kind.read(str(path)), effort, info["recall"])
+        with soundness.bounded_faiss(path):
+            return Fitted(kind, kind.read(str(path)), effort, info["recall"])
     except (RuntimeError, MemoryError, AttributeError) as error:
         reason = (str(error) or "too large").splitlines()[-1]
         raise InputError(f"{path} is not what was written: {reason}; build the index again") from error

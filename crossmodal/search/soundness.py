@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any
 
 import faiss
@@ -36,6 +37,7 @@ INFO = {
     "recall": dict[str, Any],
     "files": dict[str, dict[str, Any]],
 }
+ONE = Lock()
 SCHEMAS = {
     "ids.arrow": pa.schema({"hash": pa.uint64(), "first": pa.int64(), "segments": pa.int64()}),
     "segments.arrow": pa.schema({"track": pa.int32(), "start": pa.float64(), "end": pa.float64()}),
@@ -104,9 +106,16 @@ def check_vectors(path: Path, vectors: Floats) -> None:
         raise InputError(f"{path} holds {shape} numbers of type {vectors.dtype}; valid is (segments, dim) of float32")
 
 
-def bound_faiss(path: Path) -> None:
+@contextmanager
+def bounded_faiss(path: Path) -> Iterator[None]:
     """Let FAISS take no more memory for what it reads than the file has bytes; it believes a terabyte otherwise."""
-    faiss.set_deserialization_vector_byte_limit(max(1, size_of(path)))
+    with ONE:  # the limit is the whole process's
+        before = faiss.get_deserialization_vector_byte_limit()
+        faiss.set_deserialization_vector_byte_limit(max(1, size_of(path)))
+        try:
+            yield
+        finally:
+            faiss.set_deserialization_vector_byte_limit(before)
 
 
 @contextmanager
