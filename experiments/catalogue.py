@@ -13,9 +13,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -26,9 +28,9 @@ from recipes import ROOT, arguments
 from crossmodal.asking import Asker, Wishes
 from crossmodal.data.lexicon import Lexicon
 from crossmodal.data.manifest import Manifest
-from crossmodal.embedding import Embedded, embed
+from crossmodal.embedding import Embedded
 from crossmodal.evaluation import build_index, open_run
-from crossmodal.files import write_text
+from crossmodal.files import read_json, write_json, write_text
 from crossmodal.metrics.bootstrap import bootstrap
 from crossmodal.queries import Part, Query
 
@@ -88,9 +90,12 @@ class Catalogue:
     @classmethod
     def of(cls, embedded: Embedded, part: str, folder: Path) -> Catalogue:
         """Index a part, or all of them, in a folder."""
-        manifest = embedded.manifest if part == "all" else embedded.part(part)
-        vectors = embed(embedded.model, manifest, embedded.store)
-        return cls(part, Asker(build_index(folder, manifest, vectors), embedded.model), manifest)
+        vectors = [embedded.vectors(name) for name in (("train", "valid", "test") if part == "all" else (part,))]
+        ids = tuple(chain.from_iterable(each.track_ids for each in vectors))
+        tracks = tuple(chain.from_iterable(each.tracks for each in vectors))
+        manifest = embedded.manifest.select(ids)
+        index = build_index(folder, manifest, replace(vectors[0], track_ids=ids, tracks=tracks))
+        return cls(part, Asker(index, embedded.model), manifest)
 
     def have(self, *tags: str) -> frozenset[str]:
         """The clips that have all of some tags."""
@@ -120,6 +125,13 @@ def precision(hits: Sequence[str], right: frozenset[str]) -> float:
     return sum(hit in right for hit in hits[:count]) / count if count else float("nan")
 
 
+def names_of(instrument: str, language: str) -> list[str]:
+    """The words that the lexicon has for an instrument and for nothing else."""
+    lexicon = Lexicon.load()
+    every = Counter(word for entry in lexicon.entries.values() for word in entry.words[language])
+    return [word for word in lexicon.words(instrument, language) if every[word] == 1]
+
+
 def questions(instruments: Sequence[str]) -> list[tuple[str, str, str, str]]:
     """Text, instrument, length and language: every word for every instrument, with the usual one for each length."""
     lexicon = Lexicon.load()
@@ -128,7 +140,7 @@ def questions(instruments: Sequence[str]) -> list[tuple[str, str, str, str]]:
         for name in instruments
         for length in LENGTHS
         for language in lexicon.languages
-        for word in lexicon.words(name, language)
+        for word in names_of(name, language)
     ]
 
 
@@ -171,6 +183,13 @@ def run(seed: int, data: Path, folder: Path, threads: int) -> Path:
         with home.with_suffix(".log").open("w") as log:
             subprocess.run(command, cwd=ROOT, check=True, stdout=log, stderr=log)
     return max(home.glob("*/*/results.json")).parent
+
+
+def answers(run: Path, kept: Path) -> list[Found]:
+    """What a run answers, kept in a file so that it is asked once."""
+    if not kept.is_file():
+        write_json(kept, ask(run))
+    return [Found(*each) for each in read_json(kept)]
 
 
 def told(found: Sequence[Found], share: str) -> str:
@@ -249,7 +268,7 @@ def main() -> None:
     with ThreadPoolExecutor(given.at_once) as pool:
         jobs = [pool.submit(run, seed, given.data, given.runs, given.threads) for seed in range(given.seeds)]
         folders = [job.result() for job in jobs]
-    runs = [ask(folder) for folder in folders]
+    runs = [answers(folder, given.runs / f"seed-{seed}.json") for seed, folder in enumerate(folders)]
     found = [each for run in runs for each in run]
     page = [HEAD.format(seeds=given.seeds, **facts(folders[0])), *cello(runs), *wide(found), *files(found)]
     page.append("Intervals: 95 % bootstrap over instruments, all seeds together.")

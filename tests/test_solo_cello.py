@@ -39,6 +39,11 @@ def test_questions_name_every_word_in_the_order_of_its_language(catalogue: Modul
     assert ("solo çello, uzun sesler", "cello", "long notes", "tr") in found
 
 
+def test_a_word_that_also_names_another_instrument_is_not_asked(catalogue: ModuleType) -> None:
+    assert catalogue.names_of("flute", "en") == ["flute", "fife"]  # a recorder is one by itself
+    assert catalogue.names_of("flute", "de") == ["Flöte", "Querflöte"]
+
+
 @pytest.mark.skipif(not (DATA / "manifest.jsonl").is_file(), reason="the real data is not at ../shared/data")
 def test_what_the_tags_say_of_the_real_clips(catalogue: ModuleType) -> None:
     block = load(EXPERIMENTS / "catalogue.yaml", [f"data.root={DATA}"]).data
@@ -53,6 +58,7 @@ def test_what_the_tags_say_of_the_real_clips(catalogue: ModuleType) -> None:
     names = catalogue.instruments_of(manifest)
     assert len(names) == 13
     assert all(len(tagged[name]) >= 92 for name in names)
+    assert all(catalogue.names_of(name, code) for name in names for code in catalogue.ASKED)
     asked = set(catalogue.ASKED.values())
     assert not asked & set(manifest.texts["text"].str.rstrip("."))
     # nor can the lexicon make them of tags, for it puts a comma after each
