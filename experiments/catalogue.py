@@ -55,7 +55,7 @@ Made by `python experiments/catalogue.py experiments/catalogue.md --data FOLDER`
 orchestra's players. {seeds} seeds of the training.
 
 Right is what has the tag of the instrument: {cellos} clips are tagged cello ({solo} a cello alone, the others tunes on
-a sampled one with accompaniment). Right in length too is what is also tagged solo and long notes, or short notes:
+a sampled one with accompaniment), so chance is {chance:.1f} of ten. Right in length too is what is also tagged solo and long notes, or short notes:
 Philharmonia's own 1.5 s, long and very long, or 0.25 s and 0.5 s. Indexes: **all** {tracks:,} clips, {share:.0%} of
 which training heard; the **test** part alone ({test} clips), whose pitches, pieces and artists it never heard; and the
 **valid** part ({valid} clips), on which the experiment was chosen. No text of training is one of the questions word for
@@ -254,6 +254,7 @@ def facts(run: Path) -> dict[str, object]:
         "notes": philharmonia,
         "cellos": len(tagged["cello"]),
         "solo": len(tagged["cello"] & tagged["solo"]),
+        "chance": FIRST * len(tagged["cello"]) / len(manifest),
         "share": parts["train"] / len(manifest),
         **parts,
     }
