@@ -54,12 +54,13 @@ Made by `python experiments/catalogue.py experiments/catalogue.md --data FOLDER`
 [LOG.md](LOG.md). FOLDER holds {tracks:,} openly licensed clips, {notes:,} of them single notes and phrases of an
 orchestra's players. {seeds} seeds of the training.
 
-Right is what has the tag of the instrument: {cellos} clips are tagged cello ({solo} a cello alone, the others tunes on
-a sampled one with accompaniment), so chance is {chance:.1f} of ten. Right in length too is what is also tagged solo and long notes, or short notes:
-Philharmonia's own 1.5 s, long and very long, or 0.25 s and 0.5 s. Indexes: **all** {tracks:,} clips, {share:.0%} of
-which training heard; the **test** part alone ({test} clips), whose pitches, pieces and artists it never heard; and the
-**valid** part ({valid} clips), on which the experiment was chosen. No text of training is one of the questions word for
-word, but the words that the lexicon has for their tags are in it, in all six languages.
+Right is what has the tag of the instrument: {cellos} clips are tagged cello ({solo} a cello alone, the others tunes
+on a sampled one with accompaniment), so chance is {chance:.1f} of ten. Right in length too is what is also tagged
+solo and long notes, or short notes: Philharmonia's own 1.5 s, long and very long, or 0.25 s and 0.5 s. Indexes:
+**all** {tracks:,} clips, {share:.0%} of which training heard; the **test** part alone ({test} clips), whose pitches,
+pieces and artists it never heard; and the **valid** part ({valid} clips), on which the experiment was chosen. No text
+of training is one of the questions word for word, but the words that the lexicon has for their tags are in it, in all
+six languages.
 """
 
 
