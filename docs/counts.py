@@ -18,8 +18,8 @@ SEGMENTS = 10  # a track
 DIM = 256
 METADATA = 370  # bytes of a track in tracks.arrow: the quickstart's, 193,058 bytes for 528 tracks
 KINDS = ("flat", "hnsw", "ivf", "ivfsq", "ivfpq", "rabitq")
-CORE = 20e9  # multiply-adds a second of k-means and of finding lists, measured, see the page
-COPIED = 60e6  # bytes a second of merging, likewise
+CORE = 25e9  # multiply-adds a second of one core, of k-means and of finding lists; measured, see the page
+COPIED = 140e6  # bytes a second of one core, of merging; likewise
 
 BESIDE = {"vectors.npy": 4 * DIM, "segments.arrow": 4 + 8 + 8, "ids.arrow": 3 * 8 / SEGMENTS}
 BESIDE["tracks.arrow"] = METADATA / SEGMENTS
@@ -90,7 +90,7 @@ def sizes() -> str:
 
 def work() -> str:
     """What the inverted files take to build."""
-    head = ["tracks", "merging", "lists", "trained on", "training, one core", "finding lists, one core", "read a query"]
+    head = ["tracks", "merging", "lists", "trained on", "training", "finding lists", "read a query"]
     rows = []
     for tracks in TRACKS:
         count = tracks * SEGMENTS

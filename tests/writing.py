@@ -1,4 +1,4 @@
-"""A writer of an index that is killed: what it told to be done is done.
+"""Writers of an index that are killed, or watched.
 
 A module of its own, since the killed process imports it.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from crossmodal.search import SearchIndex
+from crossmodal.search.merging import merge
 
 DIM = 16
 SERVER = multiprocessing.get_context("forkserver")
@@ -75,3 +77,40 @@ def killed(folder: Path, seed: int, delay_s: float) -> list[tuple[str, dict[str,
     assert child.exitcode == -signal.SIGKILL
     lines = told.read_text(encoding="utf-8").splitlines(keepends=True)
     return [tuple(json.loads(line)) for line in lines if line.endswith("\n")]
+
+
+def merged(folder: Path, shards: list[Path]) -> None:
+    """What a process does that is to be killed, or watched."""
+    merge(folder, shards, "ivfsq", recall=0.5)
+
+
+def interrupted(folder: Path, shards: list[Path], delay_s: float) -> bool:
+    """Let a process of its own merge, and kill it so long after it began; whether it was not done yet."""
+    child = SERVER.Process(target=merged, args=(folder, shards))
+    child.start()
+    child.join(delay_s)
+    child.kill()
+    child.join()
+    return child.exitcode == -signal.SIGKILL
+
+
+def watched(folder: Path, shards: list[Path], told: Any) -> None:
+    """Merge, and tell how many bytes memory held meanwhile that are no file's, beside what it held before."""
+    before, peak, over = _held(), 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not over.wait(0.005):
+            peak = max(peak, _held())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    merge(folder, shards)
+    over.set()
+    thread.join()
+    told.put(peak - before)
+
+
+def _held() -> int:
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon"))

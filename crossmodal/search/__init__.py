@@ -15,7 +15,8 @@ the old or the new::
                journal            adds, updates and deletes since then, one after another
 
 Tracks stand in the order of the hashes of their ids, which no one chose: an id is found by bisection, equals are told
-apart by their place, and the last tracks are a fair sample. All but the journal is memory-mapped.
+apart by their place, the last tracks are a fair sample, and any number of indexes are merged stretch by stretch of
+them (`crossmodal.search.pieces`). All but the journal is memory-mapped.
 """
 
 from __future__ import annotations
