@@ -19,7 +19,7 @@ from crossmodal.search import SearchIndex
 
 DIM = 16
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["writing"])
+SERVER.set_forkserver_preload(["crossmodal.search.merging", "pandas"])  # what a child imports then takes no time
 
 
 def tables(names: list[str], seed: int) -> tuple[Any, pd.DataFrame, pd.DataFrame]:
