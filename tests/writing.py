@@ -21,7 +21,7 @@ from crossmodal.search.merging import merge
 
 DIM = 16
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["writing"])
+SERVER.set_forkserver_preload(["crossmodal.search.merging", "pandas"])  # what a child imports then takes no time
 
 
 def tables(names: list[str], seed: int) -> tuple[Any, pd.DataFrame, pd.DataFrame]:
@@ -33,13 +33,15 @@ def tables(names: list[str], seed: int) -> tuple[Any, pd.DataFrame, pd.DataFrame
 
 def change(index: SearchIndex, held: dict[str, int], turn: int, rng: np.random.Generator) -> tuple[Any, dict[str, int]]:
     """A change at random as a call, and what the index holds afterwards: id -> year."""
-    kind = str(rng.choice(["add", "update", "delete", "compact"], p=[0.4, 0.3, 0.2, 0.1]))
+    kind = str(rng.choice(["add", "update", "delete", "compact", "build"], p=[0.4, 0.3, 0.15, 0.1, 0.05]))
     if kind == "compact":
         return index.compact, dict(held)
     if kind == "delete":
         gone = sorted(held)[: int(rng.integers(0, len(held) + 1))]
         return (lambda: index.delete(gone)), {name: year for name, year in held.items() if name not in gone}
     names = [f"{turn} {i}" for i in range(int(rng.integers(1, 100)))]
+    if kind == "build":
+        return (lambda: SearchIndex.build(index.folder, *tables(names, turn), "m")), dict.fromkeys(names, turn)
     if kind == "update":
         names += sorted(held)[:3]
     call = index.add if kind == "add" else index.update
@@ -60,20 +62,33 @@ def write(folder: Path, seed: int, told: Path) -> None:
             held = after
 
 
-def killed(folder: Path, seed: int, delay_s: float) -> list[tuple[str, dict[str, int]]]:
-    """Let a process of its own write, kill it so long after it began, and return what it told."""
+def compact(folder: Path) -> None:
+    """Compact the index until killed."""
+    while True:
+        SearchIndex.open(folder).compact()
+
+
+def killed(folder: Path, seed: int, delay_s: float, beside: bool = False) -> list[tuple[str, dict[str, int]]]:
+    """Let a process of its own write, kill it so long after it began, and return what it told.
+
+    With ``beside`` another process compacts the index at the same time, and is killed with it.
+    """
     told = folder.with_name("told.jsonl")
     told.unlink(missing_ok=True)
     child = SERVER.Process(target=write, args=(folder, seed, told))
+    other = SERVER.Process(target=compact, args=(folder,))
     child.start()
+    if beside:
+        other.start()
     deadline = time.monotonic() + 60
     while not (told.exists() and told.stat().st_size):
         assert child.is_alive(), "it ended by itself"
         assert time.monotonic() < deadline
         time.sleep(0.001)
     time.sleep(delay_s)
-    child.kill()
-    child.join()
+    for process in (child, other) if beside else (child,):
+        process.kill()
+        process.join()
     assert child.exitcode == -signal.SIGKILL
     lines = told.read_text(encoding="utf-8").splitlines(keepends=True)
     return [tuple(json.loads(line)) for line in lines if line.endswith("\n")]

@@ -69,9 +69,8 @@ class Lists(Approximate):
         """The lists stay in the file."""
         flags = faiss.IO_FLAG_MMAP | faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE  # a table is of no use for inner products
         index = faiss.read_index(path, flags)
-        faiss.downcast_InvertedLists(
-            index.invlists
-        ).prefetch_nthread = 0  # starting 32 threads takes longer than a search
+        held = faiss.downcast_InvertedLists(index.invlists)
+        held.prefetch_nthread = 0  # starting 32 threads takes longer than a search
         return index
 
     def parameters(self, effort: Mapping[str, int], times: float, selector: Any) -> Any:
@@ -89,14 +88,20 @@ def _part(index: faiss.IndexIVF, vectors: NDArray[np.float32], start: int, stop:
     rows = vectors[start:stop]
     index.add_with_ids(rows, np.arange(start, start + len(rows)))
     part = path.with_name(f"{path.name}.{start}")
-    faiss.write_index(index, str(part))
+    _save(index, part)
     index.reset()
     return part
 
 
+def _save(index: faiss.Index, path: Path) -> None:
+    """By a file of Python's: FAISS only prints that the last bytes did not fit, and goes on."""
+    with path.open("wb") as file:
+        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))
+
+
 def _write(index: faiss.IndexIVF, parts: list[Path], path: Path) -> None:
     """Write the file that FAISS would, had the index, which is empty, the lists of all parts; these are removed."""
-    faiss.write_index(index, str(path))
+    _save(index, path)
     opened = [faiss.read_index(str(part), faiss.IO_FLAG_MMAP) for part in parts]
     sizes = [[part.invlists.list_size(number) for part in opened] for number in range(index.nlist)]
     with path.open("r+b") as file:

@@ -89,7 +89,7 @@ def write(folder: Path, name: str, pieces: Pieces, head: Mapping[str, Any], reca
         vectors = tables.mapped(path / "vectors.npy")
         kind, settings, fitted = fit(head["kind"], head["settings"], vectors, recall, path / "index.faiss")
         if fitted.index is not None and not (path / "index.faiss").exists():
-            faiss.write_index(fitted.index, str(path / "index.faiss"))
+            _write_index(fitted.index, path / "index.faiss")
         counts = {"dim": pieces.dim, "segments": segments, "tracks": tracks}
         how = {"built": kind, "built_settings": settings, "effort": fitted.effort, "recall": fitted.recall}
         files = {file.name: {"bytes": file.stat().st_size, "sha256": sha256(file)} for file in sorted(path.iterdir())}
@@ -99,6 +99,12 @@ def write(folder: Path, name: str, pieces: Pieces, head: Mapping[str, Any], reca
         digest = sha256(path / "info.json")
     sync(folder)
     return digest
+
+
+def _write_index(index: faiss.Index, path: Path) -> None:
+    """By a file of Python's: FAISS only prints that the last bytes did not fit, and goes on."""
+    with path.open("wb") as file:
+        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))
 
 
 def point(folder: Path, name: str, digest: str) -> None:

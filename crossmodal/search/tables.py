@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -68,10 +69,13 @@ class _Columns:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self._write()
-        for file in self.files:
-            file.close()
+        try:
+            if kind is None:
+                self._write()
+        finally:
+            for file in self.files:
+                with suppress(OSError):  # of a full disk, which was told already
+                    file.close()
 
     def _write(self) -> None:
         """Of memory maps, so that it takes no memory."""
@@ -107,10 +111,9 @@ class _Batches:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None and len(self.left):
-            self._write(self.left)
-        self.writer.close()
-        self.sink.close()
+        with self.sink, self.writer:
+            if kind is None and len(self.left):
+                self._write(self.left)
 
     def _write(self, table: pa.Table) -> None:
         rows = table.take(pa.array(np.arange(len(table))))  # made anew, so that nothing is left of how it was cut

@@ -73,7 +73,7 @@ def tables(tracks: dict[str, Track]) -> tuple[Any, pd.DataFrame, pd.DataFrame]:
 def direction(vector: tuple[int, ...]) -> Any:
     """At length one as it is stored, in float32; summed in float64."""
     stored = np.array(vector, dtype=np.float32)
-    return (stored / np.linalg.norm(stored)).astype(np.float64)
+    return (stored / np.linalg.norm(stored.astype(np.float64))).astype(np.float32).astype(np.float64)
 
 
 def expected(tracks: dict[str, Track], query: tuple[int, ...], k: int) -> list[Found]:
