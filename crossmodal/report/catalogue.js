@@ -13,7 +13,8 @@
   const player = document.getElementById("picked").content.querySelector("audio").cloneNode();
   let [picked, playing, stop] = [null, null, Infinity];
 
-  const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+  const LETTERS = { ı: "i", ł: "l", ø: "o", đ: "d", ß: "ss", æ: "ae", œ: "oe" }; // which are no letter with a mark
+  const plain = (text) => text.toLowerCase().normalize("NFD").replace(/\p{M}/gu, "").replace(/[ıłøđßæœ]/g, (one) => LETTERS[one]);
   const texts = tracks.map((track) => plain([track.title, track.artist, track.album, track.id].join(" ")));
   const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
   const span = (start, end) => `${clock(start)}–${clock(end)}`;
@@ -36,6 +37,7 @@
     [playing, stop] = [n, follows ? end : Infinity];
     player.src = follows ? `${track.sound}#t=${start}` : track.sound;
     player.play().catch(() => {}); // a browser may refuse until someone has clicked; its controls say so
+    say(`Plays ${n === picked ? "" : `${named(track)}, `}${follows ? span(start, end) : span(track.from, track.to)}.`);
     mark();
   }
 
@@ -77,8 +79,7 @@
     content.querySelector("audio").replaceWith(player);
     player.hidden = !track.sound;
     player.setAttribute("aria-label", named(track));
-    const heard = follows ? "" : `Plays ${span(track.from, track.to)}.`;
-    content.querySelector(".silence").textContent = track.sound ? heard : `No sound: ${track.silence}.`;
+    content.querySelector(".silence").textContent = track.sound ? "" : `No sound: ${track.silence}.`;
     content.querySelector(".chips").append(...tags(n).map(chip));
     content.querySelector(".near").append(...neighbours[n].map(neighbour));
     panel.replaceChildren(content);
