@@ -23,7 +23,7 @@ from crossmodal.serve.served import Served
 from crossmodal.serve.shell import Bounded, Watched
 
 SCRIPT = "text/javascript; charset=utf-8"
-SCRIPTS = ("app", "api", "atlas", "dom", "filters", "keys", "player", "results", "state", "waveform")
+SCRIPTS = ("app", "api", "atlas", "dom", "door", "filters", "keys", "player", "results", "state", "waveform")
 PAGE = {  # the page's files and where they lie in the package; there are no others
     "index.html": ("serve/page/index.html", "text/html; charset=utf-8"),
     "style.css": ("serve/page/style.css", "text/css; charset=utf-8"),

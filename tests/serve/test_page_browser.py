@@ -368,7 +368,7 @@ def test_filters(visit, api):
     page.wait_for_url("**least.year=1995**")
     settled(page)
     assert titles(page) == names(api.ask("search", {"query": WORDS, "where": ["tags.mood=sad", "year>=1995"]}))
-    page.get_by_label("Of one artist").select_option("1")
+    page.get_by_label("Of an artist").select_option("1")
     page.wait_for_url("**artist=1**")
     settled(page)
     wanted = {"query": WORDS, "where": ["tags.mood=sad", "year>=1995"], "per_artist": 1}
@@ -496,6 +496,9 @@ def test_keys_alone(visit, api):
     page.keyboard.press("m")
     page.wait_for_url("**also=**")
     settled(page)
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(focused) == page.locator(".hit .title").first.text_content()
+    page.keyboard.press("ArrowUp")
     assert page.evaluate("document.activeElement.id") == "box"
     page.keyboard.press("Backspace")
     page.wait_for_selector("body.home")

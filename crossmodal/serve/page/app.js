@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { Atlas } from "./atlas.js";
 import { $, bdi, counted, icon, make, nameOf, number, seconds, spoken, stretch } from "./dom.js";
+import { enter } from "./door.js";
 import { Filters } from "./filters.js";
 import { listen } from "./keys.js";
 import { Player } from "./player.js";
@@ -19,7 +20,7 @@ let info = null, state = states.read(location.hash), answer = null, running = nu
 const player = new Player($("#player"), { like, place }, () => results?.follow());
 const results = new Results($("#hits"), player, {
   like, plus: (hit) => weigh(hit, true), minus: (hit) => weigh(hit, false),
-  narrow: (column, value) => go({ is: { ...state.is, [column]: [value] }, k: states.K }),
+  narrow: (column, value) => anew({ is: { ...state.is, [column]: [value] } }),
 });
 const filters = new Filters($("#filters"), $("#active"), go);
 const atlas = new Atlas(atlasBox, { pick, colour: (colour) => go({ colour }) });
@@ -29,9 +30,15 @@ const atlas = new Atlas(atlasBox, { pick, colour: (colour) => go({ colour }) });
 function go(patch, replace = false) {
   const text = box.value.trim();
   state = { ...state, ...(text === state.text ? {} : { text, plain: false }), ...patch };
-  const hash = states.write(state);
-  history[replace ? "replaceState" : "pushState"](null, "", hash ? `#${hash}` : location.pathname + location.search);
+  const hash = states.write(state), same = hash === states.write(states.read(location.hash));
+  history[replace || same ? "replaceState" : "pushState"](null, "", hash ? `#${hash}` : location.pathname + location.search);
   run();
+}
+
+function anew(patch) { // from within the answers, which will be others: the focus must not go with them
+  if ($("#hits").contains(document.activeElement)) $("#results").focus();
+  go({ ...patch, k: states.K });
+  scrollTo({ top: 0 });
 }
 
 function follow() { // back, forward, a link
@@ -42,19 +49,16 @@ function follow() { // back, forward, a link
 
 function like(hit) {
   name(hit);
-  const moved = $("#hits").contains(document.activeElement);
   box.value = "";
   const track = { id: hit.track_id, start: hit.start ?? null, end: hit.end ?? null, wanted: true };
-  go({ sound: "", from: "", to: "", tracks: [track], k: states.K });
-  scrollTo({ top: 0 });
-  if (moved) box.focus();
+  anew({ sound: "", from: "", to: "", tracks: [track] });
 }
 
 function weigh(hit, wanted) {
   name(hit);
   const others = state.tracks.filter((one) => one.id !== hit.track_id);
   const track = { id: hit.track_id, start: hit.start, end: hit.end, wanted };
-  go({ tracks: [...others, track], k: states.K });
+  anew({ tracks: [...others, track] });
 }
 
 function clear() {
@@ -282,29 +286,6 @@ function example(text) {
   const button = make("button", { type: "button", className: "chip" }, bdi(text));
   button.addEventListener("click", () => { box.value = text; ask(); });
   return make("li", {}, button);
-}
-
-let entrance = null; // one question for the token at a time
-const enter = () => { entrance ??= askToken().finally(() => { entrance = null; }); return entrance; };
-
-function askToken() {
-  const door = $("#door"), token = $("#token"), refused = $("#refused");
-  door.showModal();
-  return new Promise((done) => {
-    door.onclose = () => done(false);
-    $("form", door).onsubmit = async (event) => {
-      event.preventDefault();
-      try {
-        refused.textContent = await api.openSession(token.value) ?? "";
-      } catch (error) {
-        refused.textContent = error.message;
-      }
-      if (refused.textContent) return token.select();
-      token.value = "";
-      done(true);
-      door.close();
-    };
-  });
 }
 
 api.on({ token: enter, busy: (text, pause) => { status.textContent = `${text}; asking again in ${Math.round(pause)} s …`; } });

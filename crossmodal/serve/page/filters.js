@@ -78,7 +78,7 @@ export class Filters {
       "fieldset", {}, make("legend", { textContent: "answers" }),
       pick("artist", "Of an artist", limits, artist, (value) => Number(value) || null),
       pick("match", "Judged by", Object.entries(MATCHES), match, (value) => value),
-      make("label", { className: "row" }, "Also the query's own sound", own),
+      make("label", { className: "row" }, "Also the query’s own sound", own),
     );
   }
 
@@ -106,9 +106,9 @@ export class Filters {
   }
 }
 
-// whether a filter on a column can leave something out
+// whether a filter on a column leaves something out, and more than one track in
 function tells({ type, values, min, max }, tracks) {
-  return (type === "choice" && values?.some(([, count]) => count < tracks)) || (type === "number" && min < max);
+  return (type === "choice" && values?.some(([, count]) => count > 1 && count < tracks)) || (type === "number" && min < max);
 }
 
 const tidy = (value) => String(Math.round(Number(value) * 1000) / 1000);

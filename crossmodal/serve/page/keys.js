@@ -62,7 +62,9 @@ function pressed(page, target, key) {
   if (key in always) return always[key];
   if (target.closest(".map-plane")) return null;
   if (row) return inRow(page, row, key) ?? (key === "Escape" ? escape(page, target) : null);
-  if (key === " " && player.track && target === document.body) return () => player.toggle();
+  const nowhere = target === document.body || target.id === "results";
+  if (key === "ArrowDown" && nowhere && results.rows.length) return () => results.step(null, 1);
+  if (key === " " && player.track && nowhere) return () => player.toggle();
   return key === "Escape" ? escape(page, target) : null;
 }
 
