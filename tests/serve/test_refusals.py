@@ -106,12 +106,14 @@ def test_uploads_that_are_no_music(client: TestClient) -> None:
         assert said in answer.json()["detail"], answer.text
 
 
+@pytest.mark.slow
 def test_ten_hours_in_a_small_file_are_not_decoded(client: TestClient) -> None:
     body = written(np.zeros(11 * 60 * RATE, np.int16), kind="FLAC")
     answer = client.post("/api/search/upload", content=body)
     assert (answer.status_code, answer.json()["detail"]) == (413, "the upload lasts 660 s; 600 s are allowed")
 
 
+@pytest.mark.slow
 def test_a_body_has_a_size(asker: Asker) -> None:
     with TestClient(create(limited(asker, upload_bytes=1000))) as client:
         answer = client.post("/api/search/upload", content=bytes(1001))
