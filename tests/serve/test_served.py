@@ -143,6 +143,19 @@ def test_what_changes_is_served(model: DualEncoder, files: list[Path], tmp_path:
     assert "t6" in {hit.track_id for hit in served._answered([Asked(parse("a"), Wishes())])[0].hits}
 
 
+def test_what_the_files_are_to_blame_for_is_not_told(
+    client: TestClient, asker: Asker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise InputError(f"the files of {asker.index.folder} do not agree with each other")
+
+    monkeypatch.setattr(asker.index, "search", broken)
+    answer = client.post("/api/search", json={"query": "a"})
+    assert answer.status_code == 500
+    assert str(asker.index.folder) not in answer.text
+    assert str(asker.index.folder) in caplog.text
+
+
 @pytest.mark.slow
 def test_what_cannot_be_read_leaves_what_was_there(
     model: DualEncoder, files: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
