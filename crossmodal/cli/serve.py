@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from crossmodal.cli.shared import say
+from crossmodal.cli.shared import say, start_log
 from crossmodal.errors import InputError
 
 
@@ -46,6 +47,7 @@ def serve(
     from crossmodal.serve.guard import Token
     from crossmodal.serve.limits import Limits
 
+    start_log(logging.getLogger("crossmodal.serve"), "WARNING")
     secret = _secret(token, token_file)
     key = Token(secret) if secret is not None else None
     if key is None and not open_to_all and not server.is_loopback(host):

@@ -70,7 +70,7 @@ def _add_searches(found: APIRouter, served: Served) -> None:
     @found.post("/search")
     async def search(wanted: shapes.Wanted) -> shapes.Found:
         """The tracks that answer words, tracks, and what is not wanted."""
-        with told():
+        with told(served):
             parse = queries.words if wanted.plain else lambda text: queries.parse(text, files=False)
             query = parse(wanted.query)
             return await _answered(served, query, _wishes(served.catalogue, wanted))
@@ -89,7 +89,7 @@ def _add_searches(found: APIRouter, served: Served) -> None:
     ) -> shapes.Found:
         """The tracks that answer a sound, sent as the body, and the further parts of the query, such as +slower."""
         wanted = shapes.Wanted(query=query, k=k, where=where, per_artist=per_artist, match=match, copies=copies)
-        with told():
+        with told(served):
             wishes = _wishes(served.catalogue, wanted)
             parts = queries.parts(query, files=False)
         with served.uploads.taken():
@@ -102,7 +102,7 @@ def _add_tracks(found: APIRouter, served: Served) -> None:
     @found.get("/track")
     async def track(track_id: TrackId) -> shapes.Track:
         """What is known of a track."""
-        with told(404):
+        with told(served, 404):
             return served.catalogue.track(track_id)
 
     @found.get("/audio", response_class=Response, responses=FILE)
@@ -120,11 +120,11 @@ def _add_tracks(found: APIRouter, served: Served) -> None:
     @found.get("/map")
     async def map_(colour: Annotated[str | None, Query(max_length=MOST.condition_chars)] = None) -> shapes.Map:
         """Tracks in the plane."""
-        return await plane.map(served.catalogue, colour)
+        return await plane.map(served.catalogue, colour or None)
 
 
 def _path(served: Served, track_id: str) -> Path:
-    with told(404):
+    with told(served, 404):
         path = served.catalogue.path(track_id)
     if path is None:
         raise HTTPException(404, sounds.GONE)
@@ -132,12 +132,20 @@ def _path(served: Served, track_id: str) -> Path:
 
 
 @contextmanager
-def told(status: int = 422) -> Iterator[None]:
-    """What a user did wrong, as an answer of this status."""
+def told(served: Served, status: int = 422, upload: Path | None = None) -> Iterator[None]:
+    """What a user did wrong, as an answer of this status; what the index's files are to blame for stays here.
+
+    Args:
+        served: what is asked.
+        status: of the answer.
+        upload: whose name the server made, and which is not told.
+    """
     try:
         yield
     except InputError as error:
-        raise HTTPException(status, str(error)) from None
+        if served.is_ours(error):
+            raise RuntimeError("the index cannot be read") from error
+        raise HTTPException(status, uploads.described(error, upload) if upload else str(error)) from None
 
 
 def _info(served: Served) -> shapes.Info:
@@ -174,12 +182,10 @@ async def _answered_upload(
     served: Served, request: Request, stretch: Stretch, parts: Sequence[Part], wishes: Wishes
 ) -> shapes.Found:
     async with uploads.received(request) as path:
-        try:
+        with told(served, upload=path):
             await run_in_threadpool(uploads.check, path, served.limits)
             asked = queries.Query((Part("file", str(path), 1.0, *stretch), *parts))
             return await _answered(served, asked, wishes, upload=True)
-        except InputError as error:
-            raise HTTPException(422, uploads.described(error, path)) from None
 
 
 async def _answered(served: Served, query: queries.Query, wishes: Wishes, upload: bool = False) -> shapes.Found:

@@ -66,7 +66,7 @@ def create(served: Served, hosts: frozenset[str] | None = None, token: Token | N
 
 
 def _session(token: Token | None) -> APIRouter:
-    found = APIRouter(responses={status: {"model": shapes.Problem} for status in (401, 408, 413, 422)})
+    found = APIRouter(responses={status: {"model": shapes.Problem} for status in (400, 401, 408, 413, 422)})
 
     @found.post("/api/session", status_code=204)
     async def session(given: shapes.Credentials, request: Request) -> Response:

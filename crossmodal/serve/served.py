@@ -85,6 +85,10 @@ class Served:
         found: Answer = await lane.do(lambda: asker.answer(asker.embedded(query, texts), wishes), seconds)
         return found
 
+    def is_ours(self, error: InputError) -> bool:
+        """Whether an error speaks of the index's own files: then it is no mistake of who asked, nor theirs to read."""
+        return str(self.catalogue.index.folder) in str(error)
+
     def _answered(self, jobs: Sequence[Asked]) -> list[Answer | Texts | Exception]:
         """What becomes of queries in words: embedded and searched for together, or one by one if one of them fails."""
         asker = self.catalogue.asker

@@ -38,11 +38,15 @@ def open_served(home: Path, model: Path | None = None, limits: Limits | None = N
     Raises:
         InputError: there is none, or they do not belong together.
     """
+    home = home.absolute()
     if not (home / "CURRENT").is_file():
         run = find_run(home)
         encoder = best_model(run) if model is None else _model(model)
         return Served(
-            Asker(SearchIndex.open(run.folder / "index"), encoder), run.config.name, run.config.queries, limits
+            Asker(SearchIndex.open(run.folder.absolute() / "index"), encoder),
+            run.config.name,
+            run.config.queries,
+            limits,
         )
     within = _run_of(home)
     if model is None and within is None:
@@ -54,7 +58,7 @@ def open_served(home: Path, model: Path | None = None, limits: Limits | None = N
 
 def _run_of(index: Path) -> Run | None:
     try:
-        return find_run(index.absolute().parent)
+        return find_run(index.parent)
     except InputError:
         return None
 

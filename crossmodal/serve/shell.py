@@ -18,6 +18,7 @@ from crossmodal.serve.metrics import Metrics
 
 log = logging.getLogger("crossmodal.serve")
 UPLOAD = "/api/search/upload"
+BARE = ("GET", "HEAD")  # methods whose body, if they have one, nobody reads
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"})
 FAILED = "something went wrong here; the server's log says what"
 POLICY = (
@@ -42,7 +43,7 @@ class Bounded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Give the app what may come."""
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["method"] not in BARE:
             most = self._limits.upload_bytes if scope["path"] == UPLOAD else self._limits.json_bytes
             receive = self._bounded(Headers(scope=scope).get("content-length", ""), most, receive)
         await self._app(scope, receive, send)

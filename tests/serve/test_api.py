@@ -21,8 +21,16 @@ def same(found: dict, answer: Answer) -> bool:
     ]
 
 
-@pytest.mark.parametrize("query", ["a slow piano", "piano -drums^0.5", "id:t0 +slower", 'id:"t2"@1-2', f'id:"{ODD}"'])
-@pytest.mark.parametrize("more", [{}, {"k": 3, "match": "late"}, {"where": ["year>=1995; artist="], "copies": True}])
+MORE = [{}, {"k": 3, "match": "late"}, {"where": ["year>=1995; artist="], "copies": True}]
+SOUNDS = ["id:t0 +slower", 'id:"t2"@1-2', f'id:"{ODD}"']  # slower, since files are compared
+ASKED = [(query, more) for query in ("a slow piano", "piano -drums^0.5") for more in MORE]
+ASKED += [
+    (f'id:"{ODD}"', MORE[2]),
+    *(pytest.param(one, more, marks=pytest.mark.slow) for one in SOUNDS for more in MORE),
+]
+
+
+@pytest.mark.parametrize(("query", "more"), ASKED)
 def test_answers_are_the_asker_s(api, asker: Asker, query: str, more: dict) -> None:
     where = tuple(one for text in more.get("where", []) for one in filters.parse(text))
     wishes = Wishes(**{**more, "where": where})

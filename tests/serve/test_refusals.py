@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -106,12 +108,45 @@ def test_uploads_that_are_no_music(client: TestClient) -> None:
         assert said in answer.json()["detail"], answer.text
 
 
+@pytest.mark.slow
 def test_ten_hours_in_a_small_file_are_not_decoded(client: TestClient) -> None:
     body = written(np.zeros(11 * 60 * RATE, np.int16), kind="FLAC")
     answer = client.post("/api/search/upload", content=body)
     assert (answer.status_code, answer.json()["detail"]) == (413, "the upload lasts 660 s; 600 s are allowed")
 
 
+@pytest.mark.slow
+def test_much_sound_in_a_small_file_takes_bounded_memory(client: TestClient) -> None:
+    """Ten minutes at 48 kHz in stereo, nearly all of it silence: 230 MB of samples in less than one."""
+    samples = np.zeros((600 * 48_000, 2), np.int16)
+    samples[:48_000] = np.random.default_rng(0).normal(0, 3000, (48_000, 2))
+    body = written(samples, 48_000, "FLAC")
+    del samples
+    assert len(body) < 10**6
+    tracemalloc.start()
+    begun = time.monotonic()
+    answer = client.post("/api/search/upload", content=body, params={"k": 1})
+    took, (_, peak) = time.monotonic() - begun, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert answer.status_code == 200, answer.text
+    assert peak < 250 * 2**20
+    assert took < 60
+
+
+@pytest.mark.slow
+def test_headers_that_lie_are_not_believed(client: TestClient) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 2 * RATE)
+    wav, flac = written(noise), bytearray(written(noise, kind="FLAC"))
+    for size in (2**32 - 1, 2**31, 0, 7):  # of the data, as the header tells it
+        answer = client.post("/api/search/upload", content=wav[:40] + size.to_bytes(4, "little") + wav[44:])
+        assert answer.status_code in (200, 413, 422), answer.text
+    for count in (0, 1, 2**36 - 1, RATE * 3600):  # of the samples: 36 bits of STREAMINFO
+        flac[21:26] = bytes([flac[21] & 0xF0 | count >> 32]) + (count & 0xFFFFFFFF).to_bytes(4, "big")
+        answer = client.post("/api/search/upload", content=bytes(flac))
+        assert answer.status_code in (200, 413, 422), answer.text
+
+
+@pytest.mark.slow
 def test_a_body_has_a_size(asker: Asker) -> None:
     with TestClient(create(limited(asker, upload_bytes=1000))) as client:
         answer = client.post("/api/search/upload", content=bytes(1001))

@@ -34,6 +34,7 @@ WISHES = (
 )
 
 
+@pytest.mark.slow
 def test_together_as_alone(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same tracks, and scores up to the rounding of float32 in batches of another size."""
     texts = [f"{'a very slow ' * (i % 7)}piano {i} -drums" for i in range(40)]
@@ -110,6 +111,7 @@ def test_what_takes_too_long_is_given_up_and_what_waits_is_not_begun() -> None:
     asyncio.run(ask())
 
 
+@pytest.mark.slow
 def test_too_many_are_told_to_come_again(asker: Asker) -> None:
     with TestClient(create(limited(asker, texts=0, sounds=0, files=0))) as client:
         for answer in (
@@ -141,6 +143,20 @@ def test_what_changes_is_served(model: DualEncoder, files: list[Path], tmp_path:
     assert "t6" in {hit.track_id for hit in served._answered([Asked(parse("a"), Wishes())])[0].hits}
 
 
+def test_what_the_files_are_to_blame_for_is_not_told(
+    client: TestClient, asker: Asker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise InputError(f"the files of {asker.index.folder} do not agree with each other")
+
+    monkeypatch.setattr(asker.index, "search", broken)
+    answer = client.post("/api/search", json={"query": "a"})
+    assert answer.status_code == 500
+    assert str(asker.index.folder) not in answer.text
+    assert str(asker.index.folder) in caplog.text
+
+
+@pytest.mark.slow
 def test_what_cannot_be_read_leaves_what_was_there(
     model: DualEncoder, files: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

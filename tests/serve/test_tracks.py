@@ -72,6 +72,7 @@ def test_a_range_is_of_the_file_that_is_known(audio: Callable, files: list[Path]
     assert audio(if_none_match='"a"').status_code == 200
 
 
+@pytest.mark.slow
 def test_files_that_are_gone_or_are_none(
     asker: Asker, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
