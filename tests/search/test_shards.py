@@ -130,7 +130,7 @@ def test_lists_that_memory_does_not_hold_have_the_bytes_of_those_that_it_does(
 
 def test_lists_of_an_unknown_form_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_lists, "HELD", 1000)
-    monkeypatch.setattr(_lists.faiss, "write_index", lambda _, path: Path(path).write_bytes(bytes(100)))
+    monkeypatch.setattr(_lists, "_save", lambda _, path: path.write_bytes(bytes(100)))
     monkeypatch.setattr(_lists.faiss, "read_index", lambda *_: faiss.IndexIVFFlat(faiss.IndexFlatIP(DIM), DIM, 1))
     with pytest.raises(RuntimeError, match="this version of FAISS writes lists otherwise"):
         registry.build("indexes", "ivf").build(catalogue()[0], 100, tmp_path / "index.faiss")
