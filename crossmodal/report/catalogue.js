@@ -13,7 +13,8 @@
   const player = document.getElementById("picked").content.querySelector("audio").cloneNode();
   let [picked, playing, stop] = [null, null, Infinity];
 
-  const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+  const LETTERS = { ı: "i", ł: "l", ø: "o", đ: "d", ß: "ss", æ: "ae", œ: "oe" }; // which are no letter with a mark
+  const plain = (text) => text.toLowerCase().normalize("NFD").replace(/\p{M}/gu, "").replace(/[ıłøđßæœ]/g, (one) => LETTERS[one]);
   const texts = tracks.map((track) => plain([track.title, track.artist, track.album, track.id].join(" ")));
   const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
   const span = (start, end) => `${clock(start)}–${clock(end)}`;
