@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.image import imread
 
 from crossmodal.errors import InputError
-from crossmodal.taggram import ROW, draw
+from crossmodal.taggram import INK, ROW, clock_axis, draw, fonts
 from crossmodal.zero_shot import Measure, Row, Taggram
 
 
@@ -59,6 +63,55 @@ def test_the_same_bytes_again_and_nothing_else(tmp_path: Path) -> None:
 def test_words_that_are_no_markup_are_drawn_and_those_without_letters_told(tmp_path: Path) -> None:
     words = {"$x^{$": [0.1], "şarkı, ağır": [0.2], "a very " + "long " * 30: [0.3], "古箏": [0.4], "": [0.5]}
     assert draw(taggram(words), tmp_path / "a.png", "\udcff$\\frac{$.wav" + "w" * 300) == ["古箏"]
+
+
+def make_font(path: Path, letter: str) -> None:
+    """A font of one letter, a square."""
+    builder = FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder([".notdef", "square"])
+    builder.setupCharacterMap({ord(letter): "square"})
+    pen = TTGlyphPen(None)
+    pen.moveTo((0, 0))
+    for corner in ((0, 700), (700, 700), (700, 0)):
+        pen.lineTo(corner)
+    pen.closePath()
+    builder.setupGlyf({".notdef": TTGlyphPen(None).glyph(), "square": pen.glyph()})
+    builder.setupHorizontalMetrics({".notdef": (1000, 0), "square": (1000, 0)})
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": "One Letter", "styleName": "Regular"})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(path)
+
+
+def test_letters_come_from_whatever_installed_font_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fonts(["organ", "şarkı"]) == (["sans-serif"], set())
+    assert fonts(["箏"]) == (["sans-serif"], {"箏"})
+    draw(taggram({"箏": [0.4]}), tmp_path / "boxes.png")
+    make_font(tmp_path / "one.ttf", "箏")
+    monkeypatch.setattr(fontManager, "ttflist", list(fontManager.ttflist))
+    fontManager.addfont(tmp_path / "one.ttf")
+    assert fonts(["organ", "箏"]) == (["sans-serif", "One Letter"], set())
+    assert draw(taggram({"箏": [0.4]}), tmp_path / "letters.png") == []
+    assert (tmp_path / "letters.png").read_bytes() != (tmp_path / "boxes.png").read_bytes()
+
+
+@pytest.mark.parametrize("seconds", [180, 181])
+def test_long_music_is_told_in_minutes(tmp_path: Path, seconds: int) -> None:
+    figure = Figure()
+    ax = figure.subplots()
+    ax.set_xlim(0, seconds)
+    clock_axis(ax, seconds)
+    figure.canvas.draw()
+    said = [label.get_text() for label in ax.get_xticklabels()]
+    assert (ax.get_xlabel(), "1:30" in said) == (("minutes", True) if seconds > 180 else ("seconds", False))
+
+
+def test_the_colours_darken_in_grey_too() -> None:
+    shades = INK(np.linspace(0, 1, 64))[:, :3] @ np.array([0.2126, 0.7152, 0.0722])
+    assert (np.diff(shades) < 0).all()
+    assert shades[0] == pytest.approx(1.0)
+    assert shades[-1] < 0.15
 
 
 @pytest.mark.parametrize("values", [[-0.4, -0.2], [0.0, 0.0], [0.3]])

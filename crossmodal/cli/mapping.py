@@ -30,7 +30,7 @@ def map_(
 ) -> None:
     """Write an index as one page: a map of its tracks to pan, zoom and listen to, and each track's neighbours.
 
-    Of more than 5,000 tracks that many are drawn, always the same. No model is needed.
+    Of more than 5,000 tracks that many are drawn at random, always the same. No model is needed.
     """
     from crossmodal.report.catalogue import write
     from crossmodal.search import SearchIndex
@@ -39,7 +39,7 @@ def map_(
         raise InputError(f"--out is {out}; it must end in .html")
     folder, name = _found(home)
     page = write(SearchIndex.open(folder), out, name, colour, neighbours, audio)
-    drawn = "" if page.tracks == page.total else f" of {page.total:,}, drawn evenly"
+    drawn = "" if page.tracks == page.total else f" of {page.total:,}, drawn at random"
     say(f"{out}: {page.tracks:,} tracks{drawn}, {page.sounds:,} with sound; {out.stat().st_size:,} bytes")
 
 

@@ -177,14 +177,14 @@ def _tagged(model: DualEncoder, tagger: Tagger, files: list[Path]) -> tuple[dict
 
 
 def _draw(found: dict[Path, Taggram], pictures: dict[Path, Path]) -> list[str]:
-    """Draw what is wanted; a note names the words that the font cannot write."""
+    """Draw what is wanted; a note names the words that no font can write."""
     if not pictures:
         return []
     from crossmodal.taggram import draw
 
     lacking = [word for path, taggram in found.items() for word in draw(taggram, pictures[path], path.name)]
     words = listed(dict.fromkeys(lacking))
-    return [f"the picture's font lacks letters of {words}; another is set in matplotlibrc"] if lacking else []
+    return [f"no installed font has all letters of {words}, which are boxes in the picture"] if lacking else []
 
 
 def _say_json(
