@@ -334,6 +334,7 @@ def test_one_wanders_from_neighbour_to_neighbour_and_back(visit, pages):
     button.click()
     page.wait_for_selector(".near .play.on")
     assert button.get_attribute("aria-label").startswith("Stop ")
+    assert page.locator("#track .silence").inner_text().startswith(f"Plays {page.locator('.near bdi').first.inner_text()}, 0:0")
     button.click()
     page.wait_for_selector(".near .play.on", state="detached")
     page.locator(".map-plane").focus()

@@ -37,6 +37,7 @@
     [playing, stop] = [n, follows ? end : Infinity];
     player.src = follows ? `${track.sound}#t=${start}` : track.sound;
     player.play().catch(() => {}); // a browser may refuse until someone has clicked; its controls say so
+    say(`Plays ${n === picked ? "" : `${named(track)}, `}${follows ? span(start, end) : span(track.from, track.to)}.`);
     mark();
   }
 
@@ -78,8 +79,7 @@
     content.querySelector("audio").replaceWith(player);
     player.hidden = !track.sound;
     player.setAttribute("aria-label", named(track));
-    const heard = follows ? "" : `Plays ${span(track.from, track.to)}.`;
-    content.querySelector(".silence").textContent = track.sound ? heard : `No sound: ${track.silence}.`;
+    content.querySelector(".silence").textContent = track.sound ? "" : `No sound: ${track.silence}.`;
     content.querySelector(".chips").append(...tags(n).map(chip));
     content.querySelector(".near").append(...neighbours[n].map(neighbour));
     panel.replaceChildren(content);
