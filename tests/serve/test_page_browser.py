@@ -120,7 +120,21 @@ def browser():
 
 
 @pytest.fixture
-def visit(browser, api):
+def start():
+    """Further servers, which outlive the pages that ask them."""
+    started = []
+
+    def run(served, **how):
+        started.append(Running(served, **how))
+        return started[-1]
+
+    yield run
+    for running in started:
+        running.stop()
+
+
+@pytest.fixture
+def visit(browser, api, start):
     """Open the page; at the end, nothing may have gone wrong in it, and only its own server been asked.
 
     ``expected`` is part of what the console may say, such as the status of an answer that is provoked.
@@ -187,14 +201,15 @@ def drop(page, name, content):
     page.evaluate(
         """([name, content]) => {
             const dataTransfer = new DataTransfer();
-            dataTransfer.items.add(new File([new Uint8Array(content)], name, { type: "audio/wav" }));
+            const bytes = Uint8Array.from(content, (one) => one.charCodeAt(0));
+            dataTransfer.items.add(new File([bytes], name, { type: "audio/wav" }));
             for (const kind of ["dragenter", "dragover", "drop"]) {
                 const event = new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true });
                 document.querySelector("main").dispatchEvent(event);
                 if (kind === "dragover") window.veiled = !document.querySelector("#drop").hidden;
             }
         }""",
-        [name, list(content)],
+        [name, content.decode("latin-1")],
     )
 
 
@@ -543,10 +558,10 @@ def test_titles_are_text(visit):
     assert page.locator("script").count() == 2
 
 
-def test_a_sound_that_is_gone(visit, model, files, tmp_path):
+def test_a_sound_that_is_gone(visit, start, model, files, tmp_path):
     tracks = tracks_of(files)
     tracks.loc[5, "path"] += ".gone"
-    running = Running(serving(opened(model, files, tmp_path / "index", tracks)))
+    running = start(serving(opened(model, files, tmp_path / "index", tracks)))
     page = visit("#q=piano&k=12", address=running.address, expected="404")
     settled(page)
     found = running.ask("search", {"query": "piano", "k": 12})["hits"]
@@ -558,16 +573,14 @@ def test_a_sound_that_is_gone(visit, model, files, tmp_path):
     page.locator(".hit .play").nth(number - 1).click()
     sounding(page)
     assert page.inner_text("#player .trouble") == ""
-    running.stop()
 
 
-def test_a_catalogue_without_sound(visit, model, files, tmp_path):
-    running = Running(serving(opened(model, files, tmp_path / "index", tracks_of(files).drop(columns="path"))))
+def test_a_catalogue_without_sound(visit, start, model, files, tmp_path):
+    running = start(serving(opened(model, files, tmp_path / "index", tracks_of(files).drop(columns="path"))))
     page = visit("#q=piano", address=running.address)
     settled(page)
     assert page.locator(".hit .play").first.is_hidden()
     assert page.evaluate(OVERFLOW) == 0
-    running.stop()
 
 
 def test_what_was_typed_wrongly_is_said(visit, api):
@@ -593,14 +606,13 @@ def test_a_file_that_is_no_sound(visit):
     assert page.locator(".hit").count() == 0
 
 
-def test_a_file_that_is_too_large(visit, library):
-    running = Running(serving(library, upload_bytes=1000))
+def test_a_file_that_is_too_large(visit, start, library):
+    running = start(serving(library, upload_bytes=1_000_000))
     page = visit(address=running.address)
     page.wait_for_selector("#examples button")
-    drop(page, "long.wav", bytes(150_000))
+    page.set_input_files("#file", {"name": "long.wav", "mimeType": "audio/wav", "buffer": bytes(2_550_000)})
     page.wait_for_selector("#notice p")
-    assert page.inner_text("#notice p") == "long.wav has 0.2 MB; at most 0 MB can be searched with."
-    running.stop()
+    assert page.inner_text("#notice p") == "long.wav has 2.6 MB; at most 1 MB can be searched with."
 
 
 def test_a_busy_server_is_asked_again(visit, api):
@@ -626,21 +638,20 @@ def test_a_busy_server_is_asked_again(visit, api):
     assert len(tries) == 3
 
 
-def test_a_server_that_is_gone(visit, library):
-    running = Running(serving(library))
+def test_a_server_that_is_gone(visit, start, library):
+    running = start(serving(library))
     page = visit(address=running.address, expected="ERR_CONNECTION_REFUSED")
     page.wait_for_selector(".map-legend button")
     running.stop()
     search(page)
     assert "does not answer" in page.inner_text("#notice p")
-    again = Running(serving(library), port=running.port)
+    start(serving(library), port=running.port)
     page.click("#notice button")
     page.wait_for_selector(".hit .title")
-    again.stop()
 
 
-def test_a_token_is_asked_for(visit, library):
-    running = Running(serving(library), token=SECRET)
+def test_a_token_is_asked_for(visit, start, library):
+    running = start(serving(library), token=SECRET)
     page = visit("#q=piano", address=running.address, expected="401")
     page.wait_for_selector("#door[open]")
     page.keyboard.type("a wrong one")
@@ -652,7 +663,6 @@ def test_a_token_is_asked_for(visit, library):
     page.locator(".hit .play").first.click()
     sounding(page)
     assert page.locator("#door").is_hidden()
-    running.stop()
 
 
 def test_an_address_says_what_is_asked(visit):
