@@ -4,6 +4,7 @@
 
 Without a run, a model that is not trained and an index of 2,000 tracks of random vectors are made. The server is
 `crossmodal serve` in a process of its own; so are the 50 clients, who each ask again as soon as they have an answer.
+The fastest tenth says what it costs where the machine is busy with other work.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import asyncio
 import json
 import multiprocessing
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -137,8 +137,9 @@ def crowd(port: int, out: Any) -> None:
 
 
 def told(name: str, seconds: list[float]) -> None:
-    low, high = np.percentile(seconds, [50, 99]) * 1e3
-    print(f"{name:34s} median {low:7.2f} ms   p99 {high:7.2f} ms   {len(seconds):6d} queries")
+    tenth, half, last = np.percentile(seconds, [10, 50, 99]) * 1e3
+    shown = f"10 % {tenth:7.2f}   median {half:7.2f}   p99 {last:8.2f} ms"
+    print(f"{name:32s} {shown}   {len(seconds):6d} queries", flush=True)
 
 
 def main() -> None:
@@ -152,7 +153,8 @@ def main() -> None:
             over, bare = one_client(port, arguments)
             told("embed and search, in process", bare)
             told("the same over HTTP, 1 client", over)
-            print(f"overhead at the median: {1e3 * (statistics.median(over) - statistics.median(bare)):.2f} ms")
+            less = np.percentile(over, [10, 50]) * 1e3 - np.percentile(bare, [10, 50]) * 1e3
+            print(f"overhead: {less[1]:.2f} ms at the median, {less[0]:.2f} ms at the fastest tenth", flush=True)
             answers: Any = multiprocessing.Queue()
             clients = multiprocessing.Process(target=crowd, args=(port, answers))
             clients.start()
