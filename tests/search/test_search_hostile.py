@@ -268,7 +268,7 @@ def test_a_record_of_exabytes_is_a_torn_one(made: dict[str, Path], tmp_path: Pat
     assert len(SearchIndex.open(index)) == TRACKS
 
 
-@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
+@pytest.mark.parametrize("kind", ["hnsw", pytest.param("ivf", marks=pytest.mark.slow)])
 def test_sizes_in_a_faiss_file_are_not_believed(made: dict[str, Path], tmp_path: Path, kind: str) -> None:
     """Each number of its beginning that may be a size, made 5 GB."""
     index = Path(shutil.copytree(made[kind], tmp_path / "index"))
