@@ -155,6 +155,7 @@ CASES: dict[str, tuple[str, Change, str]] = {
     "a row": ("flat", array(VECTORS[0]), "of float32"),
     "texts": ("flat", array(np.full((TRACKS, 16), "abc")), "of float32"),
     "more rows": ("flat", header(HEAD + b"(4000000000, 16)}"), "no array of vectors"),
+    "no end": ("flat", header(HEAD + b"(200, 16"), "no array of vectors"),
     "fewer rows": ("flat", header(HEAD + b"(-1, 16)}"), "no array of vectors"),
     "noise": ("flat", garbage("vectors.npy", bytes(range(256)) * 20), "no array of vectors"),
     "number ids": ("flat", column("tracks.arrow", "track_id", range(TRACKS)), "its first column is no track_id"),
