@@ -6,6 +6,7 @@ import mmap
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -127,7 +128,7 @@ def mapped(path: Path) -> Floats:
             np.lib.format.read_magic(file)
             shape, _, _ = np.lib.format.read_array_header_1_0(file)
         found: Floats = np.load(path, mmap_mode="r" if shape[0] else None, allow_pickle=False)
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, SyntaxError, TokenError) as error:
         raise InputError(f"{path} is no array of vectors: {error}") from error
     soundness.check_vectors(path, found)
     return found

@@ -166,7 +166,8 @@ def test_a_decoder_bomb_is_refused_by_the_length_that_its_header_tells(
 ) -> None:
     path = tmp_path / f"bomb.{suffix}"
     with soundfile.SoundFile(path, "w", 8000, 1) as file:
-        file.write(np.zeros(seconds * 8000, np.float32))
+        for _ in range(seconds):  # libsndfile dies of an hour of ogg that is written at once
+            file.write(np.zeros(8000, np.float32))
     with pytest.raises(AudioError, match=f"has {seconds} s to be read; at most {seconds - 1} s"):
         decode(path, 8000, longest_s=seconds - 1)
     tracemalloc.start()

@@ -155,6 +155,7 @@ CASES: dict[str, tuple[str, Change, str]] = {
     "a row": ("flat", array(VECTORS[0]), "of float32"),
     "texts": ("flat", array(np.full((TRACKS, 16), "abc")), "of float32"),
     "more rows": ("flat", header(HEAD + b"(4000000000, 16)}"), "no array of vectors"),
+    "no end": ("flat", header(HEAD + b"(200, 16"), "no array of vectors"),
     "fewer rows": ("flat", header(HEAD + b"(-1, 16)}"), "no array of vectors"),
     "noise": ("flat", garbage("vectors.npy", bytes(range(256)) * 20), "no array of vectors"),
     "number ids": ("flat", column("tracks.arrow", "track_id", range(TRACKS)), "its first column is no track_id"),
@@ -268,7 +269,7 @@ def test_a_record_of_exabytes_is_a_torn_one(made: dict[str, Path], tmp_path: Pat
     assert len(SearchIndex.open(index)) == TRACKS
 
 
-@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
+@pytest.mark.parametrize("kind", ["hnsw", pytest.param("ivf", marks=pytest.mark.slow)])
 def test_sizes_in_a_faiss_file_are_not_believed(made: dict[str, Path], tmp_path: Path, kind: str) -> None:
     """Each number of its beginning that may be a size, made 5 GB."""
     index = Path(shutil.copytree(made[kind], tmp_path / "index"))

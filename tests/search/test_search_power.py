@@ -143,7 +143,7 @@ def test_maps_outlive_their_files(tmp_path: Path, kind: str) -> None:
     assert len(held(reader)) == 152
 
 
-@pytest.mark.parametrize("turns", [5, pytest.param(150, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("turns", [3, pytest.param(150, marks=pytest.mark.slow)])
 def test_readers_see_states_that_were_and_never_go_back(tmp_path: Path, turns: int) -> None:  # noqa: C901 (threads)
     """Beside a writer and compactions: each of them in its thread, with an object of its own."""
     folder = tmp_path / "index"

@@ -232,11 +232,11 @@ def no_short_cut(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 SLOW = [pytest.param(cls, 1000 if cls is Index else 150, marks=pytest.mark.slow) for cls in (Index, Hnsw, IvfPq)]
 
 
-@pytest.mark.parametrize(("machine", "examples"), [(Index, 4), (Hnsw, 1), *SLOW])
+@pytest.mark.parametrize(("machine", "examples"), [(Index, 3), (Hnsw, 1), *SLOW])
 def test_any_order_of_changes_gives_what_a_dict_holds(machine: type[Index], examples: int) -> None:
     chosen = settings(
         max_examples=examples,
-        stateful_step_count=25 if examples < 100 else 40,
+        stateful_step_count=15 if examples < 100 else 40,
         deadline=None,
         derandomize=examples < 100,
         database=None,
