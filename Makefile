@@ -18,7 +18,7 @@ demo: $(INSTALLED)-test ## train on the synthetic orchestra, evaluate, answer th
 test: $(INSTALLED)-test ## lint and fast tests, side by side
 	@$(MAKE) -j2 lint unit
 
-test-slow: $(INSTALLED)-test $(INSTALLED)-cluster ## the tests that take minutes or need a browser
+test-slow: $(INSTALLED)-test $(INSTALLED)-cluster $(INSTALLED)-milvus ## the tests that take minutes or need a browser
 	$(BIN)/python -m pytest -m slow --durations=10
 
 lint: $(INSTALLED)-test ## ruff, mypy and the layers

@@ -44,7 +44,7 @@ from crossmodal.sounds import Sound, likeness, of_file, unit
 if TYPE_CHECKING:
     from crossmodal.hits import Hit
     from crossmodal.model import DualEncoder
-    from crossmodal.search import SearchIndex
+    from crossmodal.search import AnyIndex
 
 Floats = NDArray[np.float32]
 Match = Literal["max", "mean", "late"]
@@ -114,7 +114,7 @@ class Asker:
         InputError: the index was made by another model.
     """
 
-    def __init__(self, index: SearchIndex, model: DualEncoder, bank: Floats | None = None) -> None:
+    def __init__(self, index: AnyIndex, model: DualEncoder, bank: Floats | None = None) -> None:
         self.index, self.model, self.bank = index, model, bank
         index.search(np.zeros((0, index.dim), np.float32), fingerprint=model.fingerprint)  # refuses another model
 

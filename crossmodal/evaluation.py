@@ -22,7 +22,9 @@ from crossmodal.files import Skipped, write_json, write_skipped
 from crossmodal.model import DualEncoder
 from crossmodal.prepare import store_path
 from crossmodal.runs import Run, find_run
-from crossmodal.search import Hit, SearchIndex
+from crossmodal.search import AnyIndex, Hit
+from crossmodal.search import build_index as built
+from crossmodal.types import PathLike
 
 Say = Callable[[str], None]
 
@@ -75,21 +77,21 @@ def trusted(config: Config) -> list[str]:
 
 
 def build_index(
-    folder: Path,
+    location: PathLike,
     manifest: Manifest,
     vectors: Vectors,
     kind: str = "flat",
     settings: Mapping[str, Any] | None = None,
     recall: float = 0.95,
-) -> SearchIndex:
-    """Index the segments of embedded tracks; kind, settings and recall are those of `SearchIndex.build`."""
+) -> AnyIndex:
+    """Index the segments of embedded tracks; where, kind, settings and recall are those of `search.build_index`."""
     tables = vectors.segment_vectors, vectors.segments, catalogue(manifest, vectors.track_ids)
-    return SearchIndex.build(
-        folder, *tables, vectors.fingerprint, kind, settings=settings, recall=recall, frontend=vectors.frontend
+    return built(
+        location, *tables, vectors.fingerprint, kind, settings=settings, recall=recall, frontend=vectors.frontend
     )
 
 
-def ask(index: SearchIndex, model: DualEncoder, text: str, k: int = 10) -> list[Hit]:
+def ask(index: AnyIndex, model: DualEncoder, text: str, k: int = 10) -> list[Hit]:
     """The tracks nearest to words."""
     return index.search(model.embed_text([text]), k, model.fingerprint)[0]
 

@@ -28,12 +28,16 @@ FAMILIES = {
 }
 
 
+APART = {"crossmodal.indexes.milvus"}  # a place for an index, which its location names, and no kind of FAISS index
+
+
 def names(family: str) -> list[str]:
     """The built-in plug-ins of a family, found without importing them."""
     if family not in FAMILIES:
         raise InputError(f"no family of plug-ins is called {family!r}; there are {listed(FAMILIES)}")
     package = import_module(f"crossmodal.{family}")
-    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+    found = (m.name for m in pkgutil.iter_modules(package.__path__))
+    return sorted(name for name in found if not name.startswith("_") and f"{package.__name__}.{name}" not in APART)
 
 
 def find(family: str, name: str, trust: Collection[str] | None = None) -> type[Any]:

@@ -25,6 +25,8 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+WHERE = "a folder, or Milvus: catalogue.db or https://host:19530, either with #collection"
+Location = Annotated[str, typer.Argument(metavar="INDEX", help=f"An index: {WHERE}.")]
 Folder = Annotated[Path, typer.Argument(help="An index's folder.")]
 KIND = "flat, hnsw, ivf, ivfsq, ivfpq, rabitq, or auto by size and memory."
 RECALL = "The share of the ten nearest that an approximate kind shall find."
@@ -47,7 +49,7 @@ def summary(found: Any) -> str:
     info = found.info
     recall = info["recall"]
     said = f", recall@10 {recall['measured']:.3f} of {recall['asked']:g} asked" if info["effort"] else ""
-    return f"{found.folder}: {info['built']}, {info['tracks']:,} tracks in {info['segments']:,} segments{said}"
+    return f"{found.location}: {info['built']}, {info['tracks']:,} tracks in {info['segments']:,} segments{said}"
 
 
 def part(manifest: Manifest, shard: str) -> Manifest:
@@ -69,7 +71,7 @@ def part(manifest: Manifest, shard: str) -> Manifest:
 def build(
     run: RunFolder,
     manifest: ManifestFolder,
-    out: Annotated[Path | None, typer.Option(help="The index's folder; the run's own unless given.")] = None,
+    out: Annotated[str | None, typer.Option(help=f"Where: {WHERE}; the run's own folder unless given.")] = None,
     shard: Annotated[
         str, typer.Option(help="Which tracks, such as 3/64 of all; `merge` puts the shards together.")
     ] = "",
@@ -84,19 +86,20 @@ def build(
     from crossmodal.data.manifest import Manifest
     from crossmodal.evaluation import build_index, embed_catalogue
     from crossmodal.runs import find_run
+    from crossmodal.search.opening import beside
 
     found, tracks, settings = find_run(run), part(Manifest.load(manifest), shard), chosen(kind, memory)
     if shard and not out:
         raise InputError("a shard is no run's index; give its folder by --out")
-    folder = out or found.folder / "index"
-    with embed_catalogue(found, tracks, folder, named(engine, workers)) as vectors:
-        built = build_index(folder, tracks, vectors, kind, settings, recall)
+    location = out or found.folder / "index"
+    with embed_catalogue(found, tracks, beside(location, found.folder), named(engine, workers)) as vectors:
+        built = build_index(location, tracks, vectors, kind, settings, recall)
         say(f"{summary(built)}; {len(vectors.skipped)} skipped")
 
 
 @app.command()
 def add(
-    index: Folder,
+    index: Location,
     run: RunFolder,
     manifest: ManifestFolder,
     update: Annotated[bool, typer.Option("--update", help="Replace tracks that are there already.")] = False,
@@ -109,60 +112,64 @@ def add(
     from crossmodal.data.manifest import Manifest
     from crossmodal.evaluation import embed_catalogue
     from crossmodal.runs import find_run
-    from crossmodal.search import SearchIndex
+    from crossmodal.search import open_index
+    from crossmodal.search.opening import beside
 
-    opened, tracks = SearchIndex.open(index), Manifest.load(manifest)
-    with embed_catalogue(find_run(run), tracks, index, named(engine, workers)) as vectors:
+    found, opened, tracks = find_run(run), open_index(index), Manifest.load(manifest)
+    with embed_catalogue(found, tracks, beside(index, found.folder), named(engine, workers)) as vectors:
         change = opened.update if update else opened.add
         change(vectors.segment_vectors, vectors.segments, catalogue(tracks, vectors.track_ids), vectors.fingerprint)
         say(f"{summary(opened)}; {len(vectors.track_ids)} tracks came, {len(vectors.skipped)} skipped")
 
 
 @app.command()
-def delete(index: Folder, track_ids: Annotated[list[str], typer.Argument(help="Ids of tracks.")]) -> None:
+def delete(index: Location, track_ids: Annotated[list[str], typer.Argument(help="Ids of tracks.")]) -> None:
     """Remove tracks from an index."""
-    from crossmodal.search import SearchIndex
+    from crossmodal.search import open_index
 
-    opened = SearchIndex.open(index)
+    opened = open_index(index)
     opened.delete(track_ids)
     say(summary(opened))
 
 
 @app.command()
-def info(index: Folder) -> None:
+def info(index: Location) -> None:
     """Say what an index is: counts, kind, recall, model, and what its journal holds."""
-    from crossmodal.search import SearchIndex
+    from crossmodal.search import open_index
 
-    opened = SearchIndex.open(index)
+    opened = open_index(index)
     said = opened.info
     say(summary(opened))
     say(f"dim {opened.dim}, model {opened.fingerprint}, front end {said['frontend'] or '-'}")
     say(f"kind {said['kind']}, searched with {said['effort'] or 'exact search'}; recall: {said['recall']['how']}")
-    sizes = sum(file["bytes"] for file in said["files"].values())
-    say(f"{opened.generation}: {sizes:,} bytes; journal: {said['journal']:,} bytes (`compact` folds them in)")
-    say(f"metadata: {', '.join(opened.tracks.table.column_names[1:]) or '-'}")
+    if "files" in said:
+        sizes = sum(file["bytes"] for file in said["files"].values())
+        say(f"{opened.generation}: {sizes:,} bytes; journal: {said['journal']:,} bytes (`compact` folds them in)")
+    else:
+        say(f"collection {opened.generation}")
+    say(f"metadata: {', '.join(opened.columns) or '-'}")
 
 
 @app.command()
-def verify(index: Folder) -> None:
+def verify(index: Location) -> None:
     """Read all of an index and say what is wrong: checksums, counts, records of the journal."""
-    from crossmodal.search import SearchIndex
-    from crossmodal.search.checks import verify as checked
+    from crossmodal.search.opening import open_index
+    from crossmodal.search.opening import verify as checked
 
     problems = checked(index)
     for problem in problems[:SHOWN]:
         say(problem)
     if problems:
         raise typer.Exit(2)
-    say(f"{summary(SearchIndex.open(index))}; all of it is what was written")
+    say(f"{summary(open_index(index))}; all of it is what was written")
 
 
 @app.command()
-def compact(index: Folder, kind: OtherKind = None, recall: OtherRecall = None, memory: Memory = None) -> None:
+def compact(index: Location, kind: OtherKind = None, recall: OtherRecall = None, memory: Memory = None) -> None:
     """Fold what was added and deleted into a new generation, or make it another kind."""
-    from crossmodal.search import SearchIndex
+    from crossmodal.search import open_index
 
-    opened, settings = SearchIndex.open(index), chosen(kind, memory)
+    opened, settings = open_index(index), chosen(kind, memory)
     opened.compact(kind, settings, recall)
     say(summary(opened))
 
@@ -182,12 +189,14 @@ def merge(
 
 
 @app.command()
-def export(index: Folder, out: Annotated[Path, typer.Option(help="A parquet file.")] = Path("vectors.parquet")) -> None:
+def export(
+    index: Location, out: Annotated[Path, typer.Option(help="A parquet file.")] = Path("vectors.parquet")
+) -> None:
     """Write the segments of an index as parquet: track_id, start, end, vector, metadata."""
-    from crossmodal.search import SearchIndex
+    from crossmodal.search import open_index
     from crossmodal.search.exchange import write_parquet
 
-    opened = SearchIndex.open(index)
+    opened = open_index(index)
     write_parquet(opened, out)
     say(f"{out}: {opened.info['tracks']:,} tracks in {opened.info['segments']:,} segments")
 
@@ -195,7 +204,7 @@ def export(index: Folder, out: Annotated[Path, typer.Option(help="A parquet file
 @app.command("import")
 def import_(
     parquet: Annotated[list[Path], typer.Argument(help="Files as `crossmodal index export` writes them.")],
-    out: Annotated[Path, typer.Option(help="The new index's folder.")],
+    out: Annotated[str, typer.Option(help=f"The new index: {WHERE}.")],
     kind: Kind = "flat",
     recall: Recall = 0.95,
     memory: Memory = None,

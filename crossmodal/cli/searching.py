@@ -15,8 +15,8 @@ from crossmodal.errors import InputError, listed
 
 if TYPE_CHECKING:
     from crossmodal.asking import Asker, Wishes
+    from crossmodal.hits import Hit
     from crossmodal.queries import Query
-    from crossmodal.search import Hit
 
 QUERY = (
     'Words, or an audio file, or several: "solo cello, long notes", song.mp3, song.mp3@1:00-1:30, id:TRACK, '
@@ -31,7 +31,9 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, help="Answers.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     text: Annotated[bool, typer.Option("--text", help="The query is words, whatever it looks like.")] = False,
-    index: Annotated[Path | None, typer.Option(help="An index; the run's own unless given.")] = None,
+    index: Annotated[
+        str | None, typer.Option(help="An index: a folder, or Milvus; the run's own unless given.")
+    ] = None,
     where: Annotated[list[str] | None, typer.Option(help=WHERE)] = None,
     per_artist: Annotated[int | None, typer.Option(min=1, help="Answers of one artist, at most.")] = None,
     match: Annotated[
@@ -48,7 +50,7 @@ def search(
     from crossmodal.asking import Asker, Wishes
     from crossmodal.evaluation import best_model, training_texts
     from crossmodal.runs import find_run
-    from crossmodal.search import SearchIndex
+    from crossmodal.search import open_index
 
     if (query is None) == (batch is None) or (out and not batch):
         raise InputError("give one query, or a file of queries with --batch, whose answers --out may name a file for")
@@ -59,7 +61,7 @@ def search(
     home = find_run(run)
     model = best_model(home)
     bank = model.embed_text(training_texts(home)) if csls else None
-    asker = Asker(SearchIndex.open(index or home.folder / "index"), model, bank)
+    asker = Asker(open_index(index or home.folder / "index"), model, bank)
     if asked is not None:
         _one(asker, asked, wishes, as_json)
     elif batch is not None:

@@ -23,5 +23,6 @@ from __future__ import annotations
 
 from crossmodal.hits import Hit
 from crossmodal.search.index import SearchIndex
+from crossmodal.search.opening import AnyIndex, build_index, open_index
 
-__all__ = ["Hit", "SearchIndex"]
+__all__ = ["AnyIndex", "Hit", "SearchIndex", "build_index", "open_index"]

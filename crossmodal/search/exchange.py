@@ -19,13 +19,12 @@ import pyarrow.parquet as pq
 from crossmodal.errors import InputError, listed
 from crossmodal.files import atomic, make_folder, remove
 from crossmodal.material import Material
-from crossmodal.search import tuning
-from crossmodal.search.index import SearchIndex
+from crossmodal.search.opening import AnyIndex, beside, check_kind, create_index, holds_index
 from crossmodal.search.scatter import COLUMNS, KEY, Parquet, scattered
 from crossmodal.types import PathLike
 
 
-def write_parquet(index: SearchIndex, path: PathLike) -> None:
+def write_parquet(index: AnyIndex, path: PathLike) -> None:
     """Write all segments of an index, with their exact vectors, into one file; a piece of it is in memory at a time."""
     pieces = index.pieces()
     head = {key: index.info[key] for key in ("fingerprint", "frontend")}
@@ -57,20 +56,20 @@ def _whole(column: Any) -> Any:
 
 def read_parquet(
     paths: Sequence[PathLike],
-    folder: PathLike,
+    location: PathLike,
     kind: str = "flat",
     *,
     settings: Mapping[str, Any] | None = None,
     recall: float = 0.95,
     fingerprint: str | None = None,
-) -> SearchIndex:
+) -> AnyIndex:
     """Build an index of files as `write_parquet` writes them, with rows in any order; memory holds a piece at a time.
 
-    Until it is built, the rows lie by the hashes of their ids in ``<folder>.partial``.
+    Until it is built, the rows lie by the hashes of their ids in ``<location>.partial``.
 
     Args:
         paths: the files; each track stands in one of them.
-        folder: the index's; arguments after it as `SearchIndex.build`'s.
+        location: the index's, a folder or Milvus; arguments after it as `build_index`'s.
         kind: of the index.
         settings: of the kind.
         recall: what it shall reach.
@@ -80,20 +79,20 @@ def read_parquet(
         InputError: no such file, other columns or types, vectors of several lengths, no fingerprint or several, tracks
             that stand in two files, or an index there.
     """
-    folder = Path(folder)
-    if (folder / "CURRENT").exists():
-        raise InputError(f"{folder} holds an index already; give the name of a new folder")
-    tuning.check(kind, dict(settings or {}), recall)
+    if holds_index(location):
+        raise InputError(f"{location} holds an index already; give the name of a new one")
+    check_kind(location, kind, settings or {}, recall)
     files = [Parquet.of(Path(path)) for path in paths]
     marks = {"fingerprint": _mark("fingerprint", files, fingerprint), "frontend": _mark("frontend", files)}
     if not marks["fingerprint"]:
         raise InputError(f"{files[0].path} does not say which model its vectors are of; give the model's fingerprint")
-    scratch = folder.with_name(f"{folder.name}.partial")
+    home = beside(location, Path())
+    scratch = home.with_name(f"{home.name}.partial")
     remove(scratch)
     make_folder(scratch)
     try:
         pieces = scattered(files, scratch)
-        return SearchIndex.create(folder, pieces, {"kind": kind, "settings": dict(settings or {}), **marks}, recall)
+        return create_index(location, pieces, {"kind": kind, "settings": dict(settings or {}), **marks}, recall)
     finally:
         remove(scratch)
 

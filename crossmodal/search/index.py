@@ -56,6 +56,11 @@ class SearchIndex:
         return {**view.base.info, **now}
 
     @property
+    def columns(self) -> list[str]:
+        """Of the metadata."""
+        return [str(name) for name in self.tracks.table.column_names if name != "track_id"]
+
+    @property
     def location(self) -> str:
         """Where it lies, as `crossmodal.search.open_index` takes it."""
         return str(self.folder)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from crossmodal.asking import Answer, Asker, Wishes
 from crossmodal.errors import InputError
 from crossmodal.queries import Query
+from crossmodal.search import SearchIndex
 from crossmodal.serve.catalogue import Catalogue
 from crossmodal.serve.lanes import Lane, Slots, called
 from crossmodal.serve.limits import Limits
@@ -87,7 +88,7 @@ class Served:
 
     def is_ours(self, error: InputError) -> bool:
         """Whether an error speaks of the index's own files: then it is no mistake of who asked, nor theirs to read."""
-        return str(self.catalogue.index.folder) in str(error)
+        return self.catalogue.index.location in str(error)
 
     def _answered(self, jobs: Sequence[Asked]) -> list[Answer | Texts | Exception]:
         """What becomes of queries in words: embedded and searched for together, or one by one if one of them fails."""
@@ -117,8 +118,10 @@ class Served:
             self.stale = True
 
     def _signature(self) -> tuple[tuple[int, ...], ...]:
-        """Of the files that change with the index; cheap to compare."""
+        """Of the files that change with the index, cheap to compare; an index in Milvus has none."""
         index = self.catalogue.index
+        if not isinstance(index, SearchIndex):
+            return ()
         return tuple(_stat(path) for path in (index.folder / "CURRENT", index.folder / index.generation / "journal"))
 
 
