@@ -108,7 +108,8 @@ SCRIPTS |= {"normalize": normalise.normalise, "resample_audio": resample.resampl
 
 def test_the_scripts_shown_have_the_options_shown():
     train = ("_crossmodal.py", "train_ssl.py")
-    lines = [line for line in shell_lines() if line[0] == "python" and not line[1].endswith(train)]
+    scripts = [line for line in shell_lines() if line[0] == "python" and line[1].startswith("scripts/")]
+    lines = [line for line in scripts if not line[1].endswith(train)]
     assert len(lines) == 4
     for line in lines:
         app = typer.Typer()
