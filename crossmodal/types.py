@@ -314,8 +314,6 @@ class Approximate(Index):
     `efforts` that reaches the recall asked for is kept.
     """
 
-    threads: ClassVar[int | None] = None  # a number where what is built depends on it
-
     @abstractmethod
     def efforts(self, rows: int) -> list[dict[str, int]]:
         """Efforts to try over so many rows, the cheapest first."""

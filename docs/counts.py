@@ -66,7 +66,7 @@ def files() -> str:
     }
     rows = [[f"`{name}`", said[name], f"{count:,.1f}"] for name, count in BESIDE.items()]
     codes = {
-        "hnsw": "a byte a dimension, 64 links of 4, 12",
+        "hnsw": "a byte a dimension, 32 links of 4, 12",
         "ivf": "4 a dimension, 8",
         "ivfsq": "a byte a dimension, 8",
         "ivfpq": "a byte for four dimensions, 8",

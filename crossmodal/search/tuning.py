@@ -8,8 +8,7 @@ for by two standard errors, so that other queries reach it too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,8 +71,7 @@ def fit(
     if len(vectors) <= SMALL or not isinstance(kind, Approximate):
         how = {"asked": recall, "measured": 1.0, "how": "exact search"}
         return name, dict(settings), Fitted(None, None, {}, how)
-    with threads(kind.threads):
-        index, effort, measured = _tuned(kind, vectors, recall, path)
+    index, effort, measured = _tuned(kind, vectors, recall, path)
     how = {"asked": recall, "measured": measured, "queries": HELD_OUT, "how": HOW}
     return name, dict(settings), Fitted(kind, index, effort, how)
 
@@ -105,15 +103,3 @@ def _tuned(kind: Approximate, vectors: Floats, recall: float, path: Path) -> tup
     if index.ntotal < len(vectors):
         index.add(queries)
     return index, effort, measured
-
-
-@contextmanager
-def threads(number: int | None) -> Iterator[None]:
-    """FAISS with so many threads, where what it builds depends on them; afterwards with as many as before."""
-    before = faiss.omp_get_max_threads()
-    if number is not None:
-        faiss.omp_set_num_threads(number)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)

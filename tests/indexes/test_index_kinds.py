@@ -204,13 +204,29 @@ def test_settings_and_kind_outlive_a_compaction_and_can_be_changed(tmp_path: Pat
     assert (made.info["kind"], made.info["settings"], made.info["recall"]["asked"]) == ("flat", {}, 0.5)
 
 
-def test_threads_of_faiss_are_given_back() -> None:
+def test_a_graph_does_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:
     import faiss
 
-    before = faiss.omp_get_max_threads()
-    with pytest.raises(KeyError), tuning.threads(1):
-        raise KeyError
-    assert faiss.omp_get_max_threads() == before
+    vectors, before, made = clustered(1500, 1), faiss.omp_get_max_threads(), set()
+    for threads in (1, 2):
+        faiss.omp_set_num_threads(threads)
+        built = registry.build("indexes", "hnsw", breadth=16).build(vectors, len(vectors), tmp_path / "x")
+        made.add(faiss.serialize_index(built).tobytes())
+    faiss.omp_set_num_threads(before)
+    assert len(made) == 1
+
+
+def test_a_graph_in_a_file_finds_what_the_one_in_memory_does(tmp_path: Path) -> None:
+    import faiss
+
+    kind, path, vectors = registry.build("indexes", "hnsw", breadth=16), tmp_path / "x", clustered(1500, 1)
+    built = kind.build(vectors, len(vectors), path)
+    faiss.write_index(built, str(path))
+    read = kind.read(str(path))
+    effort, queries = kind.parameters({"ef": 64}, 1.0, None), clustered(20, 2)
+    pairs = zip(read.search(queries, 5, params=effort), built.search(queries, 5, params=effort), strict=True)
+    for ours, theirs in pairs:
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("forgotten", sorted(Approximate.__abstractmethods__))
