@@ -78,7 +78,8 @@ def approximate(
         raise IndexError(f"row {rows.max()} was found, of {len(vectors)}")
     scores = np.where(rows < 0, -np.inf, scored(queries, vectors, rows)).astype(np.float32)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :count]
-    scores, rows = np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
+    queried = np.arange(len(queries))[:, None]
+    scores, rows = scores[queried, order], rows[queried, order]
     return Found(scores, rows, np.where(rows[:, -1] < 0, np.inf, scores[:, -1]).astype(np.float32))
 
 

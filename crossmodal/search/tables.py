@@ -130,7 +130,7 @@ def mapped(path: Path) -> Floats:
     except (ValueError, OverflowError) as error:
         raise InputError(f"{path} is no array of vectors: {error}") from error
     soundness.check_vectors(path, found)
-    return found
+    return np.asarray(found)  # a memmap's own indexing is slow
 
 
 def read(path: Path) -> pa.Table:

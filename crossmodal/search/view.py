@@ -222,9 +222,14 @@ class View:
     def metadata(self, slot: int) -> dict[str, Any]:
         """A track's columns, from the one table that it stands in: taking rows of many tables copies all of them."""
         part = bisect_right(self._starts, slot) - 1
-        table = self.puts[part - 1].tracks if part else self.base.tracks
-        found: dict[str, Any] = table.slice(slot - self._starts[part], 1).to_pylist()[0]
-        return {name: found.get(name) for name in self.table.column_names}
+        row, columns = slot - self._starts[part], self._columns[part]
+        return {name: columns[name][row].as_py() if name in columns else None for name in self.table.column_names}
+
+    @cached_property
+    def _columns(self) -> list[dict[str, pa.Array]]:
+        """The columns of the generation, and of each put: a cell of an array is found faster than a row of a table."""
+        tables = [self.base.tracks, *(put.tracks for put in self.puts)]
+        return [{name: _array(table[name]) for name in table.column_names} for table in tables]
 
     def name(self, slot: int) -> str:
         """The id of a track."""
@@ -234,3 +239,8 @@ class View:
     def _starts(self) -> list[int]:
         """The first slot of the generation, and of each put."""
         return [0, *itertools.accumulate((len(put.counts) for put in self.puts), initial=len(self.base.hashes))]
+
+
+def _array(column: pa.ChunkedArray) -> pa.Array:
+    """A column of a table that was written in one batch."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
