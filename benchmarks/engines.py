@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from crossmodal import registry
+from crossmodal.material import Floats, Ints
 from crossmodal.search import SearchIndex
-from crossmodal.search.material import Floats, Ints
 
 K = 10
 GROUPS = 100  # of tracks, one of which a filter leaves

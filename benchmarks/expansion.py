@@ -19,9 +19,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from crossmodal.material import Floats, unit
 from crossmodal.runs import find_run
 from crossmodal.search import SearchIndex
-from crossmodal.search.material import Floats, unit
 
 NEIGHBOURS = 100  # of a vector, which its intrinsic dimension is estimated from
 SAMPLE = 5000  # vectors, real and expanded, that must agree

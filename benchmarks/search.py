@@ -40,8 +40,8 @@ from alone import files, measured
 from engines import GROUPS, Engine, K, engines, numbered, tables
 from expansion import ASKED, SAMPLE, expanded, hardness, matched, parted, read
 
+from crossmodal.material import Floats, Ints
 from crossmodal.search import SearchIndex
-from crossmodal.search.material import Floats, Ints
 
 KINDS = ("flat", "hnsw", "ivfsq", "ivfpq", "rabitq")
 ADDED = 10_000

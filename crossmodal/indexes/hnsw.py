@@ -52,7 +52,7 @@ class Hnsw(Approximate):
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         data = np.frombuffer(mapped, dtype=np.uint8)
         index = faiss.read_index(faiss.ZeroCopyIOReader(faiss.swig_ptr(data), data.size))
-        index.mapped = mapped  # it lives as long as what looks into it
+        index.referenced_objects = [mapped]  # it lives as long as what looks into it
         if hasattr(mmap, "MADV_RANDOM"):
             mapped.madvise(mmap.MADV_RANDOM)
         return index
