@@ -18,6 +18,7 @@ import pandas as pd
 from crossmodal import registry
 from crossmodal.material import Floats, Ints
 from crossmodal.search import SearchIndex
+from crossmodal.types import Approximate
 
 K = 10
 GROUPS = 100  # of tracks, one of which a filter leaves
@@ -68,9 +69,11 @@ def kind(name: str) -> Engine:
 
         return index, search
 
-    return Engine(
-        f"crossmodal {name}", build, opened, lambda rows: registry.build("indexes", name).efforts(rows) or [None]
-    )
+    def efforts(rows: int) -> list[Any]:
+        plug = registry.build("indexes", name)
+        return plug.efforts(rows) if isinstance(plug, Approximate) else [None]
+
+    return Engine(f"crossmodal {name}", build, opened, efforts)
 
 
 def numbered(answers: list[Any]) -> Ints:
