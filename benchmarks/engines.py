@@ -63,9 +63,12 @@ def kind(name: str) -> Engine:
 
     def opened(path: Path) -> tuple[SearchIndex, Search]:
         index = SearchIndex.open(path)
+        kept: dict[str, SearchIndex] = {}  # what an index has computed of its tracks is not computed for every query
 
         def search(queries: Floats, effort: Any) -> Ints:
-            return numbered(with_effort(index, effort).search(queries, K))
+            key = str(effort)
+            kept[key] = kept[key] if key in kept else with_effort(index, effort)
+            return numbered(kept[key].search(queries, K))
 
         return index, search
 
