@@ -64,7 +64,7 @@ def alone(folder: Path, name: str) -> dict[str, float]:
 
 
 def resident() -> dict[str, float]:
-    """Megabytes of this process: its own, of the index, of vectors and tables, which are looked up, and of libraries."""
+    """Megabytes of this process: its own, the index, vectors and tables (looked up), libraries."""
     found, at = {"own": 0.0, "vectors": 0.0, "files": 0.0, "libraries": 0.0}, ""
     for line in Path("/proc/self/smaps").read_text().splitlines():
         word, *rest = line.split()
