@@ -64,13 +64,13 @@ def alone(folder: Path, name: str) -> dict[str, float]:
 
 
 def resident() -> dict[str, float]:
-    """Megabytes of this process: its own, of vectors.npy, and of other files that are no libraries."""
+    """Megabytes of this process: its own, the index, vectors and tables (looked up), libraries."""
     found, at = {"own": 0.0, "vectors": 0.0, "files": 0.0, "libraries": 0.0}, ""
     for line in Path("/proc/self/smaps").read_text().splitlines():
         word, *rest = line.split()
         if not word.endswith(":"):  # a mapping, and the file's name if it is one
             name = rest[4] if len(rest) > 4 and rest[4].startswith("/") else ""
-            at = "vectors" if name.endswith("vectors.npy") else "files" if name else "own"
+            at = "vectors" if name.endswith((".npy", ".arrow")) else "files" if name else "own"
             at = "libraries" if ".so" in name or "/bin/" in name or "/locale/" in name else at
         elif word == "Rss:":
             found[at] += int(rest[0]) / 1024

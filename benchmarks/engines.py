@@ -18,6 +18,7 @@ import pandas as pd
 from crossmodal import registry
 from crossmodal.material import Floats, Ints
 from crossmodal.search import SearchIndex
+from crossmodal.types import Approximate
 
 K = 10
 GROUPS = 100  # of tracks, one of which a filter leaves
@@ -62,15 +63,20 @@ def kind(name: str) -> Engine:
 
     def opened(path: Path) -> tuple[SearchIndex, Search]:
         index = SearchIndex.open(path)
+        kept: dict[str, SearchIndex] = {}  # what an index has computed of its tracks is not computed for every query
 
         def search(queries: Floats, effort: Any) -> Ints:
-            return numbered(with_effort(index, effort).search(queries, K))
+            key = str(effort)
+            kept[key] = kept[key] if key in kept else with_effort(index, effort)
+            return numbered(kept[key].search(queries, K))
 
         return index, search
 
-    return Engine(
-        f"crossmodal {name}", build, opened, lambda rows: registry.build("indexes", name).efforts(rows) or [None]
-    )
+    def efforts(rows: int) -> list[Any]:
+        plug = registry.build("indexes", name)
+        return plug.efforts(rows) if isinstance(plug, Approximate) else [None]
+
+    return Engine(f"crossmodal {name}", build, opened, efforts)
 
 
 def numbered(answers: list[Any]) -> Ints:

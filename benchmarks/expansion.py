@@ -69,8 +69,9 @@ def read(path: Path) -> tuple[Floats, NDArray[np.int64]]:
         tracks = table["track_id"].combine_chunks().dictionary_encode().indices.to_numpy()
     else:
         folder = path if (path / "CURRENT").exists() else find_run(path).folder / "index"
-        material = SearchIndex.open(folder).material()
-        vectors, tracks = material.take(material.rows), np.repeat(np.arange(len(material.counts)), material.counts)
+        index = SearchIndex.open(folder)
+        parts = [index.segments(name)[1] for name in index.tracks.table["track_id"].to_pylist()]
+        vectors, tracks = np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     _, once = np.unique(vectors, axis=0, return_index=True)
     once.sort()
     return unit(vectors[once]), tracks[once]

@@ -13,8 +13,8 @@ else the machine does falls on all of them; told are medians of rounds. ``one`` 
 once, for which exact search has a matrix product: the ratios are to exact FAISS asked in the same way. crossmodal is
 asked through ``SearchIndex.search``, which brings metadata, too; the row with a star is what its own tuning chose.
 Memory is what a process of its own has resident after 500 queries beyond what it had before it opened the index: its
-own, and pages of files. Those of vectors.npy, which are read to compare candidates again, the system may drop. Cold
-means that none of the files was in memory; seconds are medians of three processes.
+own, pages of the index, and pages of vectors.npy and the tables, in which only what was found is looked up: these the
+system may drop. Cold means that none of the files was in memory; seconds are medians of three processes.
 """
 
 from __future__ import annotations
@@ -159,19 +159,19 @@ def curves(folder: Path, found: list[Engine], rows: int, rounds: int) -> list[Po
 
 def memory(folder: Path, found: list[Engine]) -> dict[str, float]:
     """Print what each engine keeps resident and how fast it opens; returns megabytes, without those it may drop."""
-    print(f"\n{'MB resident, seconds':22} own  files  vectors.npy   open warm  first   open cold  first")
+    print(f"\n{'MB resident, seconds':22} own  index  looked up   open warm  first   open cold  first")
     kept = {}
     for engine in found:
         warm, cold = (measured(folder, engine, cold=cold) for cold in (False, True))
         kept[engine.name] = warm["own"] + warm["files"]
-        sizes = f"{warm['own']:6,.0f} {warm['files']:6,.0f} {warm['vectors']:12,.0f}"
+        sizes = f"{warm['own']:6,.0f} {warm['files']:6,.0f} {warm['vectors']:10,.0f}"
         times = "  ".join(f"{one['open']:9.3f} {one['first']:6.3f}" for one in (warm, cold))
         print(f"{engine.name:18} {sizes}   {times}", flush=True)
     return kept
 
 
 def filtered(folder: Path, name: str) -> float:
-    """Recall with one track in a hundred left, drawn at random or by where they lie, and one in ten; the least."""
+    """Recall with 1 % of the tracks left, at random or by where they lie, and with 10 %; the least of the first two."""
     index = SearchIndex.open(folder / name.replace(" ", "-"))
     queries, least = np.load(folder / "queries.npy")[:200], 1.0
     ids = index.tracks.table["track_id"].to_numpy().astype(np.int64)
@@ -190,7 +190,7 @@ def filtered(folder: Path, name: str) -> float:
         answers = [index.search(queries[row : row + 1], K, allowed=mask)[0] for row in range(len(queries))]
         rate = len(queries) / (time.perf_counter() - began)
         recall = share(numbered(answers), truth)
-        least = min(least, recall)
+        least = min(least, recall) if what.startswith("1 %") else least
         print(f"{name}, filter leaves {what:24} recall {recall:.4f}, {rate:6.0f} queries/s", flush=True)
     return least
 
@@ -257,10 +257,11 @@ def main() -> None:
         best = max(ours, key=lambda p: p.rate(1))
         line = f"recall {recall} at {times} times exact flat, a query at a time on one thread"
         print(f"{line:70} {best.rate(1) / every[0].rate(1):.1f} times ({best.name} {best.effort})")
-    tuned = [p for p in every if p.name == PQ and p.chosen]
-    if tuned:
-        print(f"{'recall 0.95 of ivfpq in 1/8 of the memory of flat':70} {tuned[0].recall:.4f}", end=" ")
-        print(f"in 1/{kept[FLAT] / kept[PQ]:.1f}")
+    small = [p for p in every if p.name == PQ and p.recall >= 0.95]
+    if small:
+        best = max(small, key=lambda p: p.rate(1))
+        print(f"{'recall 0.95 of ivfpq in 1/8 of the memory of flat':70} {best.recall:.4f}", end=" ")
+        print(f"in 1/{kept[FLAT] / kept[PQ]:.1f} at {best.rate(1) / every[0].rate(1):.1f} times")
     print(f"{'recall 0.95 where a filter leaves 1 %':70} {least:.4f}")
     print(f"{'10,000 vectors added within 1 s':70} {seconds:.2f} s")
     if arguments.picture:

@@ -212,12 +212,15 @@ class View:
 
     def hits(self, ranked: Sequence[Sequence[tuple[int, int, float]]]) -> list[list[Hit]]:
         """Answers from (slot, row, score); the metadata are read of these tracks alone."""
-        return [[self._hit(rank, *found) for rank, found in enumerate(answer, start=1)] for answer in ranked]
+        return [self._answer(answer) for answer in ranked]
 
-    def _hit(self, rank: int, slot: int, row: int, score: float) -> Hit:
-        metadata = self.metadata(slot)
-        start, end = self.spans(np.array([row]))[0].tolist()
-        return Hit(metadata.pop("track_id"), score, start, end, rank, metadata)
+    def _answer(self, answer: Sequence[tuple[int, int, float]]) -> list[Hit]:
+        spans = self.spans(np.array([row for _, row, _ in answer], dtype=np.int64)).tolist()
+        found = []
+        for rank, ((slot, _, score), (start, end)) in enumerate(zip(answer, spans, strict=True), start=1):
+            metadata = self.metadata(slot)
+            found.append(Hit(metadata.pop("track_id"), score, start, end, rank, metadata))
+        return found
 
     def metadata(self, slot: int) -> dict[str, Any]:
         """A track's columns, from the one table that it stands in: taking rows of many tables copies all of them."""
