@@ -223,16 +223,15 @@ class View:
         return found
 
     def metadata(self, slot: int) -> dict[str, Any]:
-        """A track's columns, from the one table that it stands in: taking rows of many tables copies all of them."""
+        """A track's columns, from the one batch that it stands in: taking rows of many tables copies all of them."""
         part = bisect_right(self._starts, slot) - 1
         row, columns = slot - self._starts[part], self._columns[part]
         return {name: columns[name][row].as_py() if name in columns else None for name in self.table.column_names}
 
     @cached_property
     def _columns(self) -> list[dict[str, pa.Array]]:
-        """The columns of the generation, and of each put: a cell of an array is found faster than a row of a table."""
-        tables = [self.base.tracks, *(put.tracks for put in self.puts)]
-        return [{name: _array(table[name]) for name in table.column_names} for table in tables]
+        """The columns of each batch: a cell of an array is found faster than a row of a table."""
+        return [dict(zip(batch.schema.names, batch.columns, strict=True)) for batch in self._batches]
 
     def name(self, slot: int) -> str:
         """The id of a track."""
@@ -240,10 +239,12 @@ class View:
 
     @cached_property
     def _starts(self) -> list[int]:
-        """The first slot of the generation, and of each put."""
-        return [0, *itertools.accumulate((len(put.counts) for put in self.puts), initial=len(self.base.hashes))]
+        """The first slot of each batch."""
+        return [0, *itertools.accumulate(batch.num_rows for batch in self._batches)]
 
-
-def _array(column: pa.ChunkedArray) -> pa.Array:
-    """A column of a table that was written in one batch."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    @cached_property
+    def _batches(self) -> list[pa.RecordBatch]:
+        """The tracks of the generation, and of the puts, as they lie in their files: to join them copies them all."""
+        return [
+            batch for table in (self.base.tracks, *(put.tracks for put in self.puts)) for batch in table.to_batches()
+        ]
