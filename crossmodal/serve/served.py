@@ -16,6 +16,7 @@ from crossmodal.asking import Answer, Asker, Wishes
 from crossmodal.errors import InputError
 from crossmodal.queries import Query
 from crossmodal.search import SearchIndex
+from crossmodal.search.generation import current
 from crossmodal.serve.catalogue import Catalogue
 from crossmodal.serve.lanes import Lane, Slots, called
 from crossmodal.serve.limits import Limits
@@ -112,7 +113,7 @@ class Served:
         try:
             self.catalogue = Catalogue(Asker(asker.index.refreshed(), asker.model, asker.bank))
             self._seen, self.stale = now, False
-        except (InputError, OSError) as error:
+        except Exception as error:  # whatever it is, the watch goes on
             if not self.stale:  # it is tried again each time, and told once
                 log.error("the index has changed and cannot be read, what was there before is served: %s", error)
             self.stale = True
@@ -122,7 +123,11 @@ class Served:
         index = self.catalogue.index
         if not isinstance(index, SearchIndex):
             return ()
-        return tuple(_stat(path) for path in (index.folder / "CURRENT", index.folder / index.generation / "journal"))
+        try:
+            name = current(index.folder)[0]
+        except InputError:
+            name = index.generation
+        return tuple(_stat(path) for path in (index.folder / "CURRENT", index.folder / name / "journal"))
 
 
 def _together(asker: Asker, jobs: Sequence[Asked]) -> list[Answer | Texts | Exception]:
