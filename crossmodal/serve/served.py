@@ -51,6 +51,8 @@ class Served:
         self.limits = limits or Limits()
         self.name, self.examples, self.stale = name, list(examples), False
         self.catalogue = Catalogue(asker)
+        if self.catalogue.tells_paths:
+            log.warning("the ids of the tracks are paths, which all who ask will see; index the tracks by other ids")
         self._seen = self._signature()
         self.words: Lane[Asked] = Lane("words", self._answered, self.limits.texts, BATCH)
         self.sounds: Lane[Any] = Lane("sounds", called, self.limits.sounds)
