@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from crossmodal.errors import InputError, listed
 from crossmodal.hits import Hit, Tracks
 from crossmodal.material import Floats, Ints, hashed, joined, ranges
 from crossmodal.search import journal
-from crossmodal.search.generation import Generation
+from crossmodal.search.generation import Generation, current, open_current
 from crossmodal.search.journal import Delete, Put
 
 Bools = NDArray[np.bool_]
@@ -248,3 +249,13 @@ class View:
         return [
             batch for table in (self.base.tracks, *(put.tracks for put in self.puts)) for batch in table.to_batches()
         ]
+
+
+def read(folder: Path, view: View | None = None) -> View:
+    """What a folder holds now; a view of the generation in use goes on from where it is."""
+    if view is None or current(folder) != (view.base.folder.name, view.base.digest):
+        view = View(open_current(folder))
+    try:
+        return view.caught_up()
+    except InputError:  # a writer may be cutting what another left while we read: then a second look finds it whole
+        return view.caught_up()
