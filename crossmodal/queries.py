@@ -132,7 +132,7 @@ def parse(text: str, files: bool = True) -> Query:
             character, from 1, where that part begins; or it names an audio file that is not there.
     """
     if not text.strip():
-        raise InputError("text 0 is empty; give at least one word")
+        raise InputError("the query is empty; give at least one word")
     if files:
         path, times = _file(text.strip())
         if _is_file(path) and (times is None or STRETCH.fullmatch(times)):
@@ -156,7 +156,7 @@ def parts(text: str, files: bool = True) -> tuple[Part, ...]:
 def words(text: str) -> Query:
     """The query that is these words, whatever they look like."""
     if not text.strip():
-        raise InputError("text 0 is empty; give at least one word")
+        raise InputError("the query is empty; give at least one word")
     return Query((Part("text", text),))
 
 

@@ -67,7 +67,7 @@ def test_any_words_are_answered(ask: Answer, trained: Trained, query: str) -> No
 
 @pytest.mark.parametrize("query", ["", "  \n"])
 def test_no_words_are_refused(fail: Answer, trained: Trained, query: str) -> None:
-    assert fail("search", trained.folder, query) == "text 0 is empty; give at least one word"
+    assert fail("search", trained.folder, query) == "the query is empty; give at least one word"
 
 
 def test_evaluate_by_the_experiment_s_tasks(ask: Answer, trained: Trained) -> None:

@@ -146,8 +146,8 @@ def test_without_the_disk_files_are_words_or_refused(music: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "text 0 is empty; give at least one word"),
-        (" \n", "text 0 is empty"),
+        ("", "the query is empty; give at least one word"),
+        (" \n", "the query is empty"),
         ("-drums", "only what is not wanted; say what is"),
         ("piano -Piano", "both wants 'piano' and does not|both wants 'Piano' and does not"),
         ("a b +c -a  B", "both wants"),

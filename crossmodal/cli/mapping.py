@@ -10,9 +10,7 @@ import typer
 from crossmodal.cli.shared import say
 from crossmodal.errors import InputError
 
-Home = Annotated[
-    Path, typer.Argument(metavar="RUN|INDEX", help="A run's folder, its experiment's, or that of an index.")
-]
+Home = Annotated[Path, typer.Argument(metavar="RUN_OR_INDEX", help="A run's folder, its experiment's, or an index's.")]
 HEARD = (
     "Excerpts within the page, which makes it large; links to the files, relative to the page; or none of either. "
     "Where a page with links lies, the music must be too."

@@ -22,10 +22,10 @@ from crossmodal.material import Floats, Pieces, checked, joined, unit
 from crossmodal.search import generation, journal, soundness, tuning
 from crossmodal.search.answers import answered
 from crossmodal.search.pieces import of_views
-from crossmodal.search.view import Bools, View
+from crossmodal.search.publishing import BUILDING, WRITING, publish
+from crossmodal.search.view import Bools, View, read
 from crossmodal.types import PathLike
 
-WRITING, BUILDING = ".lock", ".building"  # held while a record is appended; while a generation is written
 KEPT = ("kind", "settings", "fingerprint", "frontend")  # of info.json, from one generation to the next
 
 
@@ -155,7 +155,7 @@ class SearchIndex:
         """As `build`, of material that is checked already; ``head`` is kind, settings, fingerprint and frontend."""
         path = generation.prepared(Path(folder))
         with FileLock(path / BUILDING):
-            _publish(path, pieces, head, recall)
+            publish(path, pieces, head, recall)
         return cls.open(path)
 
     @classmethod
@@ -260,7 +260,7 @@ class SearchIndex:
             aim = view.base.info["recall"]["asked"] if recall is None else recall
             tuning.check(head["kind"], head["settings"], aim)
             with soundness.telling(self.folder):
-                _publish(self.folder, of_views([view]), head, aim, view)
+                publish(self.folder, of_views([view]), head, aim, view)
         self.refresh()
 
     def _put(
@@ -287,28 +287,3 @@ class SearchIndex:
         """The one writer, with the newest view."""
         with FileLock(self.folder / WRITING):
             yield self.refresh()._view
-
-
-def read(folder: Path, view: View | None = None) -> View:
-    """What a folder holds now; a view of the generation in use goes on from where it is."""
-    if view is None or generation.current(folder) != (view.base.folder.name, view.base.digest):
-        view = View(generation.open_current(folder))
-    try:
-        return view.caught_up()
-    except InputError:  # a writer may be cutting what another left while we read: then a second look finds it whole
-        return view.caught_up()
-
-
-def _publish(folder: Path, pieces: Pieces, head: Mapping[str, Any], recall: float, view: View | None = None) -> None:
-    """Write the next generation and point to it. Of the others the one in use until now stays, for its readers.
-
-    The caller alone builds. What the journal has gained since ``view`` was read goes on into the new one's.
-    """
-    before = generation.current(folder)[0] if (folder / "CURRENT").exists() else ""
-    name = generation.next_name(folder)
-    generation.prune(folder, before)
-    digest = generation.write(folder, name, pieces, head, recall)
-    with FileLock(folder / WRITING):
-        if view is not None:
-            journal.carry(view.base.folder / "journal", view.end, folder / name / "journal")
-        generation.point(folder, name, digest)

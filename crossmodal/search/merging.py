@@ -8,8 +8,9 @@ from typing import Any
 
 from crossmodal.errors import InputError, listed
 from crossmodal.search import tuning
-from crossmodal.search.index import KEPT, SearchIndex, read
+from crossmodal.search.index import KEPT, SearchIndex
 from crossmodal.search.pieces import of_views
+from crossmodal.search.view import read
 from crossmodal.types import PathLike
 
 

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from crossmodal.errors import InputError, listed
 from crossmodal.hits import Hit, Tracks
 from crossmodal.material import Floats, Ints, hashed, joined, ranges
 from crossmodal.search import journal
-from crossmodal.search.generation import Generation
+from crossmodal.search.generation import Generation, current, open_current
 from crossmodal.search.journal import Delete, Put
 
 Bools = NDArray[np.bool_]
@@ -223,16 +224,15 @@ class View:
         return found
 
     def metadata(self, slot: int) -> dict[str, Any]:
-        """A track's columns, from the one table that it stands in: taking rows of many tables copies all of them."""
+        """A track's columns, from the one batch that it stands in: taking rows of many tables copies all of them."""
         part = bisect_right(self._starts, slot) - 1
         row, columns = slot - self._starts[part], self._columns[part]
         return {name: columns[name][row].as_py() if name in columns else None for name in self.table.column_names}
 
     @cached_property
     def _columns(self) -> list[dict[str, pa.Array]]:
-        """The columns of the generation, and of each put: a cell of an array is found faster than a row of a table."""
-        tables = [self.base.tracks, *(put.tracks for put in self.puts)]
-        return [{name: _array(table[name]) for name in table.column_names} for table in tables]
+        """The columns of each batch: a cell of an array is found faster than a row of a table."""
+        return [dict(zip(batch.schema.names, batch.columns, strict=True)) for batch in self._batches]
 
     def name(self, slot: int) -> str:
         """The id of a track."""
@@ -240,10 +240,22 @@ class View:
 
     @cached_property
     def _starts(self) -> list[int]:
-        """The first slot of the generation, and of each put."""
-        return [0, *itertools.accumulate((len(put.counts) for put in self.puts), initial=len(self.base.hashes))]
+        """The first slot of each batch."""
+        return [0, *itertools.accumulate(batch.num_rows for batch in self._batches)]
+
+    @cached_property
+    def _batches(self) -> list[pa.RecordBatch]:
+        """The tracks of the generation, and of the puts, as they lie in their files: to join them copies them all."""
+        return [
+            batch for table in (self.base.tracks, *(put.tracks for put in self.puts)) for batch in table.to_batches()
+        ]
 
 
-def _array(column: pa.ChunkedArray) -> pa.Array:
-    """A column of a table that was written in one batch."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+def read(folder: Path, view: View | None = None) -> View:
+    """What a folder holds now; a view of the generation in use goes on from where it is."""
+    if view is None or current(folder) != (view.base.folder.name, view.base.digest):
+        view = View(open_current(folder))
+    try:
+        return view.caught_up()
+    except InputError:  # a writer may be cutting what another left while we read: then a second look finds it whole
+        return view.caught_up()

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from crossmodal.asking import Asker
 from crossmodal.errors import InputError
-from crossmodal.filters import Filter, allowed
+from crossmodal.filters import Filter, allowed, columns_of
 from crossmodal.search import Hit
 from crossmodal.serve import shapes
 
@@ -52,6 +52,11 @@ class Catalogue:
         return self.index.tracks.table.select(self.shown)
 
     @property
+    def tells_paths(self) -> bool:
+        """Whether the tracks' ids, which must be shown, are paths of the host."""
+        return _holds_paths(self.index.tracks.table["track_id"].slice(0, LOOKED_AT))
+
+    @property
     def audio(self) -> bool:
         """Whether the tracks' files are known."""
         return "path" in self.index.tracks.table.column_names
@@ -62,11 +67,11 @@ class Catalogue:
         Raises:
             InputError: there is one.
         """
-        for wanted in where:
-            if self._hidden & {wanted.column, f"{wanted.column}s"}:
-                raise InputError(f"the index has no column {wanted.column!r} to filter by")
         if where:
             allowed(where, self.table.slice(0, 0))
+        for wanted in where:
+            if self._hidden.intersection(columns_of(wanted, self.index.tracks.table.column_names)):
+                raise InputError(f"the index has no column {wanted.column!r} to filter by")
 
     def path(self, track_id: str) -> Path | None:
         """Where the track's file is, by the index's own metadata.

@@ -46,14 +46,15 @@ class Plane:
         if self._of is not catalogue or self._places is None:
             self._of = catalogue
             self._places = asyncio.ensure_future(self._lane.do(partial(places, catalogue), np.inf))
-        waits = asyncio.shield(self._places)
+        awaited = self._places
         try:
             async with asyncio.timeout(self._seconds):
-                found = await waits
+                found = await asyncio.shield(awaited)
         except TimeoutError:
             raise HTTPException(503, "the map is still being computed", {"Retry-After": "10"}) from None
-        except BaseException:
-            self._places = None
+        except Exception:  # who asks next begins anew; one who left has not failed
+            if self._places is awaited:
+                self._places = None
             raise
         return await asyncio.to_thread(_map, catalogue, found, colour or next(iter(columns), None), columns)
 

@@ -16,6 +16,7 @@ from crossmodal.asking import Answer, Asker, Wishes
 from crossmodal.errors import InputError
 from crossmodal.queries import Query
 from crossmodal.search import SearchIndex
+from crossmodal.search.generation import current
 from crossmodal.serve.catalogue import Catalogue
 from crossmodal.serve.lanes import Lane, Slots, called
 from crossmodal.serve.limits import Limits
@@ -50,6 +51,8 @@ class Served:
         self.limits = limits or Limits()
         self.name, self.examples, self.stale = name, list(examples), False
         self.catalogue = Catalogue(asker)
+        if self.catalogue.tells_paths:
+            log.warning("the ids of the tracks are paths, which all who ask will see; index the tracks by other ids")
         self._seen = self._signature()
         self.words: Lane[Asked] = Lane("words", self._answered, self.limits.texts, BATCH)
         self.sounds: Lane[Any] = Lane("sounds", called, self.limits.sounds)
@@ -112,7 +115,7 @@ class Served:
         try:
             self.catalogue = Catalogue(Asker(asker.index.refreshed(), asker.model, asker.bank))
             self._seen, self.stale = now, False
-        except (InputError, OSError) as error:
+        except Exception as error:  # whatever it is, the watch goes on
             if not self.stale:  # it is tried again each time, and told once
                 log.error("the index has changed and cannot be read, what was there before is served: %s", error)
             self.stale = True
@@ -122,7 +125,11 @@ class Served:
         index = self.catalogue.index
         if not isinstance(index, SearchIndex):
             return ()
-        return tuple(_stat(path) for path in (index.folder / "CURRENT", index.folder / index.generation / "journal"))
+        try:
+            name = current(index.folder)[0]
+        except InputError:
+            name = index.generation
+        return tuple(_stat(path) for path in (index.folder / "CURRENT", index.folder / name / "journal"))
 
 
 def _together(asker: Asker, jobs: Sequence[Asked]) -> list[Answer | Texts | Exception]:

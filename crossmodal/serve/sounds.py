@@ -141,11 +141,10 @@ class Waves:
             self._kept.popitem(last=False)
         try:
             return await asyncio.shield(self._kept[key])
-        except AudioError as error:
+        except Exception as error:  # whatever it was, who asks next begins anew
             self._kept.pop(key, None)
-            raise HTTPException(422, f"the track's sound cannot be read: it {error.reason}") from None
-        except HTTPException:
-            self._kept.pop(key, None)
+            if isinstance(error, AudioError):
+                raise HTTPException(422, f"the track's sound cannot be read: it {error.reason}") from None
             raise
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
 from crossmodal.errors import InputError
-from crossmodal.search import Hit, SearchIndex
+from crossmodal.search import Hit, SearchIndex, tables
 
 Floats = NDArray[np.float32]
 NAMES = ("çello", "Großvater", "şarkı 🎻", "عود", "a/b", "plain")
@@ -98,6 +99,19 @@ def test_metadata_are_plain_values(tmp_path: Path) -> None:
     assert found["çello 0"]["year"] is None
     assert found["Großvater 1"] == {"title": None, "year": 1.0, "genres": ["folk", "türkü"]}
     assert "türkü" in json.dumps(index.search(vectors[:1], 1)[0], ensure_ascii=False)
+
+
+def test_metadata_of_many_batches_are_read_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "ROWS", 7)
+    vectors, segments, tracks = material()
+    notes = [f"{i} {'x' * 5000}" for i in range(len(tracks))]
+    SearchIndex.build(tmp_path, vectors, segments, tracks.assign(note=notes), "m")
+    index = SearchIndex.open(tmp_path)
+    assert index.tracks.table["note"].num_chunks == 9
+    before = pa.total_allocated_bytes()
+    hits = index.search(vectors[:1], 60)[0]
+    assert pa.total_allocated_bytes() - before < 50_000  # of 300,000 bytes of notes
+    assert {hit.track_id: hit.metadata["note"] for hit in hits} == dict(zip(tracks["track_id"], notes, strict=True))
 
 
 def test_equal_tracks_stand_by_the_hash_of_their_ids_whatever_their_order_in_memory(tmp_path: Path) -> None:

@@ -8,15 +8,21 @@ import time
 import tracemalloc
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from library import RATE, TOKEN, Api, limited, written
 from starlette.testclient import TestClient
 
 from crossmodal.asking import Asker
+from crossmodal.errors import InputError
+from crossmodal.filters import parse
+from crossmodal.search import SearchIndex
 from crossmodal.serve import lanes
 from crossmodal.serve.app import create
+from crossmodal.serve.catalogue import Catalogue
 
 JSON = {"content-type": "application/json"}
 
@@ -59,6 +65,22 @@ def test_no_condition_asks_for_a_path(api: Api, files: list[Path], column: str) 
         assert "the index has no column" in api.refused("a", where=[condition])
     assert "path" not in api.refused("a", where=["pth=1"])
     assert "source_file" not in api.refused("a", where=["sourcefile=1"])
+
+
+def test_no_condition_asks_for_what_is_hidden_beside_what_is_shown(tmp_path: Path) -> None:
+    table = pd.DataFrame({"track_id": ["/home/me/a.wav"], "notes.path": ["/home/me/a"], "notes.kind": ["live"]})
+    segments = pd.DataFrame({"track_id": table["track_id"], "start": 0.0, "end": 1.0})
+    index = SearchIndex.build(tmp_path, np.ones((1, 4), np.float32), segments, table, "m")
+    catalogue = Catalogue(SimpleNamespace(index=index))
+    catalogue.check(parse("notes.kind=live"))
+    for condition in ("note=live", "notes.path=x"):
+        with pytest.raises(InputError, match="the index has no column"):
+            catalogue.check(parse(condition))
+    assert catalogue.tells_paths
+
+
+def test_ids_that_are_no_paths_tell_none(asker: Asker) -> None:
+    assert not Catalogue(asker).tells_paths
 
 
 def test_no_answer_holds_a_path_of_the_host(client: TestClient, files: list[Path], asker: Asker) -> None:

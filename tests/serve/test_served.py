@@ -19,7 +19,7 @@ from crossmodal.errors import InputError
 from crossmodal.filters import parse as where
 from crossmodal.model import DualEncoder
 from crossmodal.queries import parse
-from crossmodal.serve import metrics
+from crossmodal.serve import metrics, plane, sounds
 from crossmodal.serve.app import create
 from crossmodal.serve.lanes import Lane, called
 from crossmodal.serve.served import Asked, Served
@@ -140,6 +140,9 @@ def test_what_changes_is_served(model: DualEncoder, files: list[Path], tmp_path:
     build(tmp_path, model, files[:7])
     served.refresh()
     assert len(served.catalogue.index) == 7
+    after = served.catalogue
+    served.refresh()
+    assert served.catalogue is after  # what is known of it, such as its map, is kept
     assert "t6" in {hit.track_id for hit in served._answered([Asked(parse("a"), Wishes())])[0].hits}
 
 
@@ -174,6 +177,32 @@ def test_what_cannot_be_read_leaves_what_was_there(
     (tmp_path / "CURRENT").write_bytes(current)
     served.refresh()
     assert not served.stale
+
+
+def test_the_watch_goes_on_whatever_goes_wrong(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    served, states = Served(asker, "x"), iter([ValueError("odd"), MemoryError()])
+    with monkeypatch.context() as patch:
+        patch.setattr(type(asker.index), "refreshed", lambda _: (_ for _ in ()).throw(next(states)))
+        served._seen = ()
+        served.refresh()
+        served.refresh()
+    assert served.stale
+    served.refresh()
+    assert not served.stale
+
+
+def test_what_failed_once_is_tried_again(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    with TestClient(create(Served(asker, "x"))) as client:
+        asked = ("/api/waveform?id=t0", "/api/map")
+        with monkeypatch.context() as patch:
+            for module, name in ((sounds, "wave"), (plane, "places")):
+                patch.setattr(module, name, _failing)
+            assert [client.get(path).status_code for path in asked] == [500, 500]
+        assert [client.get(path).status_code for path in asked] == [200, 200]
+
+
+def _failing(*_: object) -> None:
+    raise OSError("the disk is gone")
 
 
 def test_requests_are_counted(served: Served) -> None:
