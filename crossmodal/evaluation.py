@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from crossmodal import config as configs
 from crossmodal import registry, report
 from crossmodal import settings as plain
@@ -19,11 +21,13 @@ from crossmodal.data.store import FeatureStore
 from crossmodal.embedding import Embedded, Vectors
 from crossmodal.embedding_work import embed_files
 from crossmodal.files import Skipped, write_json, write_skipped
+from crossmodal.material import QUERIES, Floats
 from crossmodal.model import DualEncoder
 from crossmodal.prepare import store_path
 from crossmodal.runs import Run, find_run
 from crossmodal.search import AnyIndex, Hit
 from crossmodal.search import build_index as built
+from crossmodal.tasks.retrieval import tag_queries
 from crossmodal.types import PathLike
 
 Say = Callable[[str], None]
@@ -83,12 +87,12 @@ def build_index(
     kind: str = "flat",
     settings: Mapping[str, Any] | None = None,
     recall: float = 0.95,
+    queries: Floats | None = None,
 ) -> AnyIndex:
-    """Index the segments of embedded tracks; where, kind, settings and recall are those of `search.build_index`."""
+    """Index the segments of embedded tracks; the other arguments are those of `search.build_index`."""
     tables = vectors.segment_vectors, vectors.segments, catalogue(manifest, vectors.track_ids)
-    return built(
-        location, *tables, vectors.fingerprint, kind, settings=settings, recall=recall, frontend=vectors.frontend
-    )
+    rest: dict[str, Any] = {"settings": settings, "recall": recall, "queries": queries}
+    return built(location, *tables, vectors.fingerprint, kind, frontend=vectors.frontend, **rest)
 
 
 def ask(index: AnyIndex, model: DualEncoder, text: str, k: int = 10) -> list[Hit]:
@@ -102,7 +106,8 @@ def finish(run: Run, embedded: Embedded, say: Say) -> dict[str, Any]:
     vectors = embedded.vectors("test")
     skipped = every_skip(embedded, vectors)
     write_skipped(run.folder / "skipped.csv", skipped)
-    index = build_index(run.folder / "index", embedded.part("test"), vectors)
+    queries = likely_queries(run, embedded.model)
+    index = build_index(run.folder / "index", embedded.part("test"), vectors, queries=queries)
     asked = {text: ask(index, embedded.model, text, 5) for text in run.config.queries}
     examples = [{"query": text, "hits": [as_dict(hit) for hit in hits]} for text, hits in asked.items()]
     results = {"experiment": run.config.name, "seed": run.config.seed, **results, "examples": examples}
@@ -167,6 +172,25 @@ def training_texts(run: Run, count: int = 2000, seed: int = 0) -> list[str]:
     part = Manifest.load(run.folder / "manifest").part(run.config.split, "train")
     texts = part.texts["text"].drop_duplicates()
     return list(texts.sample(min(count, len(texts)), random_state=seed))
+
+
+def likely_queries(run: Run, model: DualEncoder) -> Floats | None:
+    """Vectors of texts like those that will be asked for, to judge an index by; None if the model reads no text.
+
+    They are the validation part's, which the model has not learned, and after these the training part's; sentences of
+    the tags where a part has no texts.
+    """
+    if not model.reads:
+        return None
+    manifest = Manifest.load(run.folder / "manifest")
+    parts = [_wordings(manifest.part(run.config.split, name)) for name in ("valid", "train")]
+    texts = pd.concat([part.sample(frac=1, random_state=0) for part in parts]).drop_duplicates()
+    return model.embed_text(list(texts[:QUERIES]))
+
+
+def _wordings(part: Manifest) -> pd.Series[str]:
+    own = part.texts["text"].drop_duplicates()
+    return own if len(own) else pd.Series([query.text for query in tag_queries(part, seed=0)], dtype="str")
 
 
 def embed_catalogue(run: Run, manifest: Manifest, out: Path, engine: Engine) -> AbstractContextManager[Vectors]:

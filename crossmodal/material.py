@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -21,6 +21,7 @@ from crossmodal.metrics.retrieval import id_order
 
 BLOCK = 16384  # vectors that are held in memory at a time while files are written
 STRETCH = 65536  # segments of which a stretch of the hashes holds about as many
+QUERIES = 500  # that an index is judged by, at most
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -63,16 +64,25 @@ class Pieces:
         schema: of all the pieces' tracks together.
         dim: numbers in a vector.
         parts: the pieces, which can be gone through once.
+        queries: unit vectors like those that will be asked for, ``(queries, dim)``, as `sampled` gives them; or none.
     """
 
     schema: pa.Schema
     dim: int
     parts: Iterable[Material]
+    queries: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
     @classmethod
     def of(cls, material: Material) -> Pieces:
         """One piece."""
         return cls(material.tracks.schema, material.dim, [material])
+
+
+def sampled(queries: Floats) -> Floats:
+    """Of ``queries (n, dim)`` those of the smallest hashes, each once: of samples that are put together, one of all."""
+    rows = np.unique(np.asarray(queries, dtype="<f4"), axis=0)
+    order = np.argsort([hashlib.blake2b(row.tobytes()).digest() for row in rows])
+    return rows[order[:QUERIES]]
 
 
 def arranged(

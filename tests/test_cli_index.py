@@ -38,6 +38,7 @@ def test_an_index_is_built_changed_and_looked_at(
     assert "already; update replaces them" in fail("index", "add", index, trained.folder, two, *one)
     assert "2 tracks came" in ask("index", "add", index, trained.folder, two, "--update", *one)
     opened = SearchIndex.open(index)
+    assert "queries.npy" in opened.info["files"]
     first = opened.tracks[0]["track_id"]
     assert (len(opened), opened.info["frontend"]) == (8, opened.info["frontend"] or None)
     assert all(Path(track["path"]).is_file() for track in opened.tracks)

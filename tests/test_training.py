@@ -19,6 +19,7 @@ from crossmodal.data.manifest import Manifest
 from crossmodal.embedding import Embedded
 from crossmodal.encoders.text.mini_transformer import MiniTransformer
 from crossmodal.errors import InputError
+from crossmodal.evaluation import likely_queries
 from crossmodal.evaluation import open_run as opened
 from crossmodal.model import DualEncoder
 from crossmodal.processes import accelerator
@@ -67,6 +68,29 @@ def test_the_index_holds_the_test_part_and_nothing_else(trained: Trained) -> Non
     assert index.info["segments"] == 60
     assert all(Path(track["path"]).is_file() for track in index.tracks)
     assert index.fingerprint == DualEncoder.load(trained.folder).fingerprint
+    assert "queries.npy" in index.info["files"]
+
+
+@pytest.mark.parametrize("texts", [True, False])
+def test_likely_queries_are_texts_that_were_not_learned_first(
+    trained: Trained, tmp_path: Path, texts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, embedded = opened(trained.folder)
+    manifest = embedded.manifest if texts else replace(embedded.manifest, texts=embedded.manifest.texts[:0])
+    manifest.save(tmp_path / "manifest")
+    asked: list[str] = []
+    monkeypatch.setattr(embedded.model, "embed_text", lambda found: asked.extend(found) or np.zeros((len(found), 2)))
+    likely_queries(replace(run, folder=tmp_path), embedded.model)
+    valid, train = (manifest.part("combination", name) for name in ("valid", "train"))
+    if texts:
+        own = set(valid.texts["text"])
+        assert set(asked[: len(own)]) == own
+        assert set(asked) == own | set(train.texts["text"])
+    else:
+        assert len(asked) > 6 * valid.tags["tag"].nunique() > 0
+    assert len(asked) == len(set(asked)) <= 500
+    monkeypatch.setattr(embedded.model, "reads", False)
+    assert likely_queries(run, embedded.model) is None
 
 
 def test_the_best_validation_is_the_model_that_is_kept(trained: Trained) -> None:

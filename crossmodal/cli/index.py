@@ -48,7 +48,9 @@ def summary(found: Any) -> str:
     """An index in a line."""
     info = found.info
     recall = info["recall"]
-    said = f", recall@10 {recall['measured']:.3f} of {recall['asked']:g} asked" if info["effort"] else ""
+    of = recall.get("of") or {"segments": recall["measured"]} if info["effort"] else {}
+    each = " and ".join(f"{share:.3f} of {name}" for name, share in of.items())
+    said = f", recall@10 {each} ({recall['asked']:g} asked)" if of else ""
     return f"{found.location}: {info['built']}, {info['tracks']:,} tracks in {info['segments']:,} segments{said}"
 
 
@@ -84,7 +86,7 @@ def build(
     """Build the search index of a manifest's tracks; `crossmodal index RUN MANIFEST` is the same."""
     from crossmodal.data.engine import named
     from crossmodal.data.manifest import Manifest
-    from crossmodal.evaluation import build_index, embed_catalogue
+    from crossmodal.evaluation import best_model, build_index, embed_catalogue, likely_queries
     from crossmodal.runs import find_run
     from crossmodal.search.opening import beside
 
@@ -93,7 +95,8 @@ def build(
         raise InputError("a shard is no run's index; give its folder by --out")
     location = out or found.folder / "index"
     with embed_catalogue(found, tracks, beside(location, found.folder), named(engine, workers)) as vectors:
-        built = build_index(location, tracks, vectors, kind, settings, recall)
+        queries = likely_queries(found, best_model(found))
+        built = build_index(location, tracks, vectors, kind, settings, recall, queries)
         say(f"{summary(built)}; {len(vectors.skipped)} skipped")
 
 

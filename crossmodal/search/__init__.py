@@ -11,6 +11,7 @@ the old or the new::
                ids.arrow          a row a track: the hash of its id, its first segment and how many there are
                segments.arrow     a row a segment: track (its row), start, end (seconds)
                vectors.npy        a row a segment, float32, of length one: exact search, re-ranking, compaction
+               queries.npy        vectors like those that will be asked for, which index.faiss was judged by, if any
                index.faiss        what finds candidates; an exact index has none
                journal            adds, updates and deletes since then, one after another
 

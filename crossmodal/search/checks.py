@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from crossmodal.errors import InputError, listed
-from crossmodal.material import BLOCK, hashed
+from crossmodal.material import BLOCK, Floats, hashed
 from crossmodal.search import generation, soundness
 from crossmodal.search.generation import Generation
 from crossmodal.search.view import View
@@ -48,8 +48,9 @@ def _file(path: Path, said: dict[str, object]) -> str:
 def _content(opened: Generation) -> list[str]:
     """What must hold whoever wrote the files; of each kind of problem the first of some thousand rows is told."""
     problems = [text for start in range(0, len(opened.hashes), BLOCK) for text in _tracks(opened, start)]
-    if off := sum(_not_unit(opened, start) for start in range(0, len(opened.vectors), BLOCK)):
-        problems.append(f"{off} vectors are not of length one")
+    for what, vectors in (("vectors", opened.vectors), ("queries", opened.queries)):
+        if off := sum(_not_unit(vectors[start : start + BLOCK]) for start in range(0, len(vectors), BLOCK)):
+            problems.append(f"{off} {what} are not of length one")
     return [f"{opened.folder}: {text}" for text in problems]
 
 
@@ -76,8 +77,8 @@ def _tracks(opened: Generation, start: int) -> Iterator[str]:
         yield "segments do not stand with their tracks"
 
 
-def _not_unit(opened: Generation, start: int) -> int:
-    lengths = np.linalg.norm(opened.vectors[start : start + BLOCK].astype(np.float64), axis=1)
+def _not_unit(vectors: Floats) -> int:
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
     return int(np.count_nonzero(~(np.abs(lengths - 1) < 1e-5)))
 
 

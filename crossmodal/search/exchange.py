@@ -2,7 +2,7 @@
 
 A row a segment: ``track_id``, ``start`` and ``end`` in seconds, ``vector`` (a list of float32), ``metadata`` (a struct
 of the track's columns, the same in each of its rows). The file's own metadata, under ``crossmodal``, name the model
-and the front end.
+and the front end. The queries that an index was judged by stay behind.
 """
 
 from __future__ import annotations

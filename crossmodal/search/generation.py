@@ -43,6 +43,7 @@ class Generation:
         start: of each segment, in seconds.
         end: likewise.
         vectors: ``(segments, dim)`` float32, of length one.
+        queries: ``(queries, dim)``, likewise: what the kind was judged by beside segments of its own.
         fitted: the kind and how hard it looks, with its index.
     """
 
@@ -57,6 +58,7 @@ class Generation:
     start: NDArray[np.float64]
     end: NDArray[np.float64]
     vectors: Floats
+    queries: Floats
     fitted: Fitted
 
     def find(self, track_id: str) -> int | None:
@@ -87,7 +89,8 @@ def write(folder: Path, name: str, pieces: Pieces, head: Mapping[str, Any], reca
         path.mkdir()
         tracks, segments = tables.write(path, pieces)
         vectors = tables.mapped(path / "vectors.npy")
-        kind, settings, fitted = fit(head["kind"], head["settings"], vectors, recall, path / "index.faiss")
+        asked = vectors, pieces.queries, recall
+        kind, settings, fitted = fit(head["kind"], head["settings"], *asked, path / "index.faiss")
         if fitted.index is not None and not (path / "index.faiss").exists():
             _write_index(fitted.index, path / "index.faiss")
         counts = {"dim": pieces.dim, "segments": segments, "tracks": tracks}
@@ -152,8 +155,13 @@ def opened(folder: Path, digest: str) -> Generation:
         _check_size(folder / name, file["bytes"])
     tracks, ids, segments = (tables.read(folder / f"{name}.arrow") for name in ("tracks", "ids", "segments"))
     vectors = tables.mapped(folder / "vectors.npy")
+    queries = tables.mapped(folder / soundness.QUERIES) if soundness.QUERIES in info["files"] else vectors[:0]
     fitted = _fitted(folder / "index.faiss", info)
-    found = {"tracks": {len(tracks), len(ids)}, "segments": {len(segments), len(vectors)}, "dim": {vectors.shape[1]}}
+    found = {
+        "tracks": {len(tracks), len(ids)},
+        "segments": {len(segments), len(vectors)},
+        "dim": {vectors.shape[1], queries.shape[1]},
+    }
     if fitted.index is not None:
         found["segments"].add(fitted.index.ntotal)
         found["dim"].add(fitted.index.d)
@@ -161,9 +169,8 @@ def opened(folder: Path, digest: str) -> Generation:
         raise InputError(f"{folder} holds {', '.join(wrong)}, but info.json says otherwise; build the index again")
     first, counts = tables.column(ids, "first"), tables.column(ids, "segments")
     owner, start, end = (tables.column(segments, name) for name in ("track", "start", "end"))
-    return Generation(
-        folder, digest, info, tracks, tables.column(ids, "hash"), first, counts, owner, start, end, vectors, fitted
-    )
+    hashes = tables.column(ids, "hash")
+    return Generation(folder, digest, info, tracks, hashes, first, counts, owner, start, end, vectors, queries, fitted)
 
 
 def read_info(folder: Path, digest: str) -> dict[str, Any]:

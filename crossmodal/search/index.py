@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from crossmodal import filters
 from crossmodal.errors import InputError, listed
 from crossmodal.filters import Filter
 from crossmodal.hits import Hit, Tracks, check_mask, check_model, check_queries
-from crossmodal.material import Floats, Pieces, checked, joined, unit
+from crossmodal.material import Floats, Pieces, checked, joined, sampled, unit
 from crossmodal.search import generation, journal, soundness, tuning
 from crossmodal.search.answers import answered
 from crossmodal.search.pieces import of_views
@@ -128,6 +129,7 @@ class SearchIndex:
         settings: Mapping[str, Any] | None = None,
         recall: float = 0.95,
         frontend: str = "",
+        queries: Floats | None = None,
     ) -> SearchIndex:
         """Write a new generation into ``folder``, make it the current one, and open it.
 
@@ -141,6 +143,8 @@ class SearchIndex:
             settings: of the kind.
             recall: the share of the ten nearest segments that an approximate kind shall find.
             frontend: the fingerprint of the model's front end.
+            queries: ``(queries, dim)``, vectors like those that will be asked for, such as of texts, which do not lie
+                where segments do: an approximate kind reaches the recall for them too. A sample is kept in the index.
 
         Raises:
             InputError: no vectors, or zero or not finite ones; tables that do not fit; a full disk.
@@ -148,7 +152,12 @@ class SearchIndex:
         given = dict(settings or {})
         head = {"kind": kind, "settings": given, "fingerprint": fingerprint, "frontend": frontend}
         tuning.check(kind, given, recall)
-        return cls.create(folder, Pieces.of(checked(vectors, segments, tracks)), head, recall)
+        material = checked(vectors, segments, tracks)
+        pieces = Pieces.of(material)
+        if queries is not None:
+            check_queries(queries, 1, material.dim)
+            pieces = replace(pieces, queries=sampled(unit(queries)))
+        return cls.create(folder, pieces, head, recall)
 
     @classmethod
     def create(cls, folder: PathLike, pieces: Pieces, head: Mapping[str, Any], recall: float) -> SearchIndex:

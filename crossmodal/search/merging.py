@@ -23,7 +23,8 @@ def merge(
 ) -> SearchIndex:
     """Write an index of all the tracks of others, which stay as they are, with the bytes of one built of all at once.
 
-    Memory holds a piece of them at a time, their journals, and what the kind needs to be built.
+    Memory holds a piece of them at a time, their journals, and what the kind needs to be built. Of the queries that
+    they were judged by a sample goes on.
 
     Args:
         folder: of the new index; it may hold none.

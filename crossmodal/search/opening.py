@@ -35,14 +35,17 @@ def build_index(
     settings: Mapping[str, Any] | None = None,
     recall: float = 0.95,
     frontend: str = "",
+    queries: Floats | None = None,
 ) -> AnyIndex:
-    """Build an index where a location says; arguments as `SearchIndex.build`'s. In Milvus no recall is aimed at."""
-    tables = vectors, segments, tracks
+    """Build an index where a location says; arguments as `SearchIndex.build`'s.
+
+    In Milvus no recall is aimed at, so that it keeps no queries.
+    """
+    made: dict[str, Any] = {"settings": settings, "frontend": frontend}
     if place(location) is None:
-        return SearchIndex.build(
-            location, *tables, fingerprint, kind, settings=settings, recall=recall, frontend=frontend
-        )
-    return MilvusIndex.build(location, *tables, fingerprint, kind, settings=settings, frontend=frontend)
+        aim: dict[str, Any] = {"recall": recall, "queries": queries}
+        return SearchIndex.build(location, vectors, segments, tracks, fingerprint, kind, **made, **aim)
+    return MilvusIndex.build(location, vectors, segments, tracks, fingerprint, kind, **made)
 
 
 def create_index(location: PathLike, pieces: Pieces, head: Mapping[str, Any], recall: float) -> AnyIndex:

@@ -9,7 +9,19 @@ import numpy as np
 import pyarrow as pa
 
 from crossmodal.errors import InputError, listed
-from crossmodal.material import STRETCH, Hashes, Ints, Material, Pieces, cuts, hashed, joined, merged, stretches
+from crossmodal.material import (
+    STRETCH,
+    Hashes,
+    Ints,
+    Material,
+    Pieces,
+    cuts,
+    hashed,
+    joined,
+    merged,
+    sampled,
+    stretches,
+)
 from crossmodal.search.view import View
 
 
@@ -23,7 +35,8 @@ def of_views(views: Sequence[View]) -> Pieces:
     schema = joined([view.schema.empty_table() for view in views]).schema
     _refuse_twice(views, at)
     parts = zip(*(_parts(view, schema, at) for view in views), strict=True)
-    return Pieces(schema, views[0].dim, map(merged, parts))
+    queries = sampled(np.concatenate([view.base.queries for view in views]))
+    return Pieces(schema, views[0].dim, map(merged, parts), queries)
 
 
 def shard(track_ids: Sequence[str], number: int, of: int) -> list[str]:

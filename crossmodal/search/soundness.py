@@ -22,7 +22,7 @@ from crossmodal.material import Floats
 from crossmodal.settings import Range, Setting, Share, Whole, check
 
 FILES = ("tracks.arrow", "ids.arrow", "segments.arrow", "vectors.npy")
-INDEX = "index.faiss"
+INDEX, QUERIES = "index.faiss", "queries.npy"  # which it may have
 INFO = {
     "kind": str,
     "settings": dict[str, Any],
@@ -36,6 +36,11 @@ INFO = {
     "effort": dict[str, Annotated[int, Range(1, 1 << 20)]],
     "recall": dict[str, Any],
     "files": dict[str, dict[str, Any]],
+}
+RECALL = {
+    "asked": Setting(Share, True),
+    "measured": Setting(Share, True),
+    "of": Setting(dict[str, Share], False),
 }
 ONE = Lock()
 SCHEMAS = {
@@ -70,10 +75,11 @@ def checked_info(path: Path, info: Any) -> dict[str, Any]:
         raise InputError(f"{path} is no JSON object; build the index again")
     known = {key: info[key] for key in INFO if key in info}
     check(str(path), known, {key: Setting(kind, True) for key, kind in INFO.items()})
-    check(f"{path}, recall", {"asked": info["recall"].get("asked")}, {"asked": Setting(Share, True)})
+    check(f"{path}, recall", {key: said for key, said in info["recall"].items() if key in RECALL}, RECALL)
     files = info["files"]
-    if set(files) - {INDEX} != set(FILES):
-        raise InputError(f"{path} names the files {listed(files)}; an index has {listed(FILES)} and may have {INDEX}")
+    if set(files) - {INDEX, QUERIES} != set(FILES):
+        more = f"an index has {listed(FILES)} and may have {INDEX} and {QUERIES}"
+        raise InputError(f"{path} names the files {listed(files)}; {more}")
     for name, said in files.items():
         check(f"{path}, {name}", said, {"bytes": Setting(Whole, True), "sha256": Setting(str, True)})
     return info

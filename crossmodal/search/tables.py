@@ -21,7 +21,7 @@ ROWS = 131072  # tracks of a batch: opening a file takes so much longer the more
 
 
 def write(path: Path, pieces: Pieces) -> tuple[int, int]:
-    """Write tracks, ids, segments and vectors into a folder; of all of them one piece is in memory at a time.
+    """Write tracks, ids, segments, vectors and queries into a folder; of all one piece is in memory at a time.
 
     The bytes do not depend on how the pieces are cut.
 
@@ -46,6 +46,8 @@ def write(path: Path, pieces: Pieces) -> tuple[int, int]:
             tracks, rows = tracks + len(counts), rows + len(piece.rows)
         vectors.seek(0)
         _write_header(vectors, (rows, pieces.dim))
+    if len(pieces.queries):
+        np.save(path / soundness.QUERIES, pieces.queries)
     return tracks, rows
 
 

@@ -24,7 +24,8 @@ HEAD = len(journal.MAGIC)
 @pytest.fixture
 def index(tmp_path: Path) -> SearchIndex:
     """Three tracks in the generation; one added, one replaced and one deleted by the journal."""
-    made = SearchIndex.build(tmp_path / "index", *writing.tables(["a", "b", "c"], 0), "m")
+    queries = writing.tables(["q"], 9)[0]
+    made = SearchIndex.build(tmp_path / "index", *writing.tables(["a", "b", "c"], 0), "m", queries=queries)
     made.add(*writing.tables(["d"], 1))
     made.update(*writing.tables(["a"], 2))
     made.delete(["b"])
@@ -99,7 +100,7 @@ def test_a_changed_byte_in_any_file_is_found(index: SearchIndex) -> None:
     index.compact()
     folder = index.folder / index.generation
     files = [index.folder / "CURRENT", *(path for path in folder.iterdir())]
-    assert len(files) == 7
+    assert len(files) == 8
     for path in files:
         whole = path.read_bytes()
         for at in {0, len(whole) // 2, len(whole) - 2}:

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pytest
 import writing
 
+from crossmodal.cli.index import summary
 from crossmodal.errors import InputError
 from crossmodal.search import SearchIndex, generation, journal, nearest, tuning
 from crossmodal.search.checks import verify
@@ -43,7 +44,8 @@ def no_short_cut() -> Iterator[None]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     home = tmp_path_factory.mktemp("made")
     tables = writing.tables([f"track {number}" for number in range(TRACKS)], 0)
-    return {kind: SearchIndex.build(home / kind, *tables, "m", kind).folder for kind in ("flat", "hnsw", "ivf")}
+    kinds = "flat", "hnsw", "ivf"
+    return {kind: SearchIndex.build(home / kind, *tables, "m", kind, queries=VECTORS[:60]).folder for kind in kinds}
 
 
 def signed(index: Path, change: Change) -> Path:
@@ -82,8 +84,8 @@ def column(file: str, name: str, values: Any) -> Change:
     return change
 
 
-def array(values: Any) -> Change:
-    return lambda folder, _: np.save(folder / "vectors.npy", values, allow_pickle=True)
+def array(values: Any, name: str = "vectors.npy") -> Change:
+    return lambda folder, _: np.save(folder / name, values, allow_pickle=True)
 
 
 def header(text: bytes) -> Change:
@@ -143,7 +145,8 @@ CASES: dict[str, tuple[str, Change, str]] = {
     "effort below": ("hnsw", says(effort={"depth": -1, "ef": 1}), "effort.depth is -1"),
     "no effort": ("hnsw", says(effort={}), "valid is such as"),
     "recall": ("flat", says(recall=None), "recall is None"),
-    "no recall": ("flat", says(recall={}), "asked is None"),
+    "no recall": ("flat", says(recall={}), "lacks asked"),
+    "much recall": ("hnsw", says(recall={"asked": 0.9, "measured": 0.9, "of": {"queries": 7}}), "of.queries is 7"),
     "exact": ("hnsw", says(built="flat"), "is exact search"),
     "link": ("flat", link("vectors.npy", "/dev/zero"), "but a link"),
     "link out": ("flat", link("tracks.arrow", "/etc/passwd"), "but a link"),
@@ -153,6 +156,9 @@ CASES: dict[str, tuple[str, Change, str]] = {
     "doubles": ("flat", array(VECTORS.astype(np.float64)), "valid is .segments, dim. of float32"),
     "columns first": ("flat", array(np.asfortranarray(VECTORS)), "of float32"),
     "a row": ("flat", array(VECTORS[0]), "of float32"),
+    "queries": ("flat", array(VECTORS[:60, 1:], "queries.npy"), "info.json says otherwise"),
+    "queries' type": ("flat", array(VECTORS[:60].astype(np.float64), "queries.npy"), "of float32"),
+    "queries' link": ("flat", link("queries.npy", "/dev/zero"), "but a link"),
     "texts": ("flat", array(np.full((TRACKS, 16), "abc")), "of float32"),
     "more rows": ("flat", header(HEAD + b"(4000000000, 16)}"), "no array of vectors"),
     "no end": ("flat", header(HEAD + b"(200, 16"), "no array of vectors"),
@@ -207,6 +213,7 @@ def test_what_no_index_holds_is_refused_in_a_line(made: dict[str, Path], tmp_pat
         ("flat", column("ids.arrow", "segments", np.full(TRACKS, -3))),
         ("flat", column("ids.arrow", "first", np.full(TRACKS, 10**12))),
         ("flat", array(np.full_like(VECTORS, np.nan))),
+        ("hnsw", array(np.full_like(VECTORS, np.nan), "queries.npy")),
     ],
 )
 def test_what_only_reading_all_of_it_tells_is_told_by_verify(
@@ -217,6 +224,20 @@ def test_what_only_reading_all_of_it_tells_is_told_by_verify(
     for call in (lambda: SearchIndex.open(index).search(VECTORS[:2], 3), lambda: SearchIndex.open(index).compact()):
         with suppress(InputError):
             call()
+
+
+def test_an_index_of_before_there_were_queries_opens(made: dict[str, Path], tmp_path: Path) -> None:
+    def older(folder: Path, info: Info) -> Info:
+        (folder / "queries.npy").unlink()
+        files = {name: said for name, said in info["files"].items() if name != "queries.npy"}
+        return info | {"files": files, "recall": {"asked": 0.95, "measured": 0.97, "queries": 500, "how": "so"}}
+
+    index = signed(Path(shutil.copytree(made["hnsw"], tmp_path / "index")), older)
+    assert verify(index) == []
+    opened = SearchIndex.open(index)
+    assert summary(opened).endswith("segments, recall@10 0.970 of segments (0.95 asked)")
+    opened.compact()
+    assert (opened.info["recall"]["of"].keys(), verify(index)) == ({"segments"}, [])
 
 
 def test_an_index_of_another_kind_is_refused_by_its_first_search(made: dict[str, Path], tmp_path: Path) -> None:
