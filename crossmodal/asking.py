@@ -25,11 +25,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+import pyarrow
+import pyarrow.compute
 from numpy.typing import NDArray
 
 from crossmodal.audio.decode import AudioError
@@ -167,13 +169,9 @@ class Asker:
             InputError: a filter that does not fit the index, or k below 1.
         """
         copies = [] if wishes.copies else self.copies(embedded)
-        count = wishes.k
-        while True:
-            found = self._ranked(embedded, count, wishes, copies)
-            hits = _limited(found, wishes.per_artist)[: wishes.k]
-            if len(hits) == wishes.k or len(found) < count:
-                return Answer([hit._replace(rank=rank) for rank, hit in enumerate(hits, start=1)], copies)
-            count *= 4
+        many = wishes.per_artist is None
+        hits = self._ranked(embedded, wishes.k, wishes, copies) if many else self._of_many(embedded, wishes, copies)
+        return Answer([hit._replace(rank=rank) for rank, hit in enumerate(hits, start=1)], copies)
 
     def answers(self, embedded: Sequence[Embedded], wishes: Sequence[Wishes]) -> list[Answer]:
         """As `answer` of each; those that one search answers, and that wish the same, are searched for together."""
@@ -231,16 +229,41 @@ class Asker:
             return self.track(part.value, part.start or 0.0, np.inf if part.stop is None else part.stop)
         return of_file(part.value, self.model, part.start or 0.0, part.stop)
 
-    def _ranked(self, embedded: Embedded, count: int, wishes: Wishes, copies: Sequence[str]) -> list[Hit]:
+    def _by_others(self, artists: Collection[str]) -> NDArray[np.bool_]:
+        """Which tracks of the index are by none of these artists."""
+        column = self.index.tracks.table["artist"]
+        theirs = pyarrow.compute.is_in(column, value_set=pyarrow.array(sorted(artists), column.type))
+        return ~np.asarray(theirs.to_numpy(), dtype=bool)
+
+    def _ranked(
+        self,
+        embedded: Embedded,
+        count: int,
+        wishes: Wishes,
+        exclude: Sequence[str],
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> list[Hit]:
         """The ``count`` best tracks, or as many as there are."""
         plain = wishes.match == "max" and self.bank is None
         pool = count if plain else max(POOL, 2 * count)
-        hits = self.index.search(embedded.vector[None], pool, exclude=copies, where=wishes.where)[0]
+        hits = self.index.search(embedded.vector[None], pool, exclude=exclude, allowed=allowed, where=wishes.where)[0]
         if plain or not hits:
             return hits
         scores = self._scores(embedded, wishes.match, [hit.track_id for hit in hits])
         again = [hit._replace(score=round(float(score), 6)) for hit, score in zip(hits, scores, strict=True)]
         return sorted(again, key=lambda hit: (-hit.score, id_key(hit.track_id)))[:count]
+
+    def _of_many(self, embedded: Embedded, wishes: Wishes, copies: Sequence[str]) -> list[Hit]:
+        """The best tracks, so many of an artist: the others of an artist who has them are no candidates any more."""
+        hits: list[Hit] = []
+        full: set[str] = set()
+        while True:
+            count = 2 * (wishes.k - len(hits))
+            own = [*copies, *(hit.track_id for hit in hits)]
+            found = self._ranked(embedded, count, wishes, own, self._by_others(full) if full else None)
+            hits, full = _limited([*hits, *found], wishes.per_artist or 0)
+            if len(hits) >= wishes.k or len(found) < count:
+                return hits[: wishes.k]
 
     def _scores(self, embedded: Embedded, match: Match, track_ids: Sequence[str]) -> NDArray[np.float64]:
         """How good tracks are, ``(tracks,)``, by their segments together, and corrected for hubs if there is a bank."""
@@ -260,13 +283,13 @@ def matched(embedded: Embedded, track: Sound, match: Match) -> float:
     return float(scores.max() if match == "max" else track.seconds @ scores / track.seconds.sum())
 
 
-def _limited(hits: Sequence[Hit], per_artist: int | None) -> list[Hit]:
-    """The hits without those of an artist that has so many better ones."""
+def _limited(hits: Sequence[Hit], most: int) -> tuple[list[Hit], set[str]]:
+    """The hits without those of an artist that has so many better ones, and the artists that have as many."""
     seen: Counter[str] = Counter()
     kept = []
     for hit in hits:
         artist = hit.metadata.get("artist") or ""
         seen[artist] += 1
-        if per_artist is None or not artist or seen[artist] <= per_artist:
+        if not artist or seen[artist] <= most:
             kept.append(hit)
-    return kept
+    return kept, {artist for artist, count in seen.items() if artist and count >= most}

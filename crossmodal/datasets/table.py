@@ -180,7 +180,12 @@ class Table(Source):
         cells = {name: self._column(frame, column) for name, column in (own | self.columns).items()}
         read = {name: column.map(rows.number if name in NUMBERS else rows.word) for name, column in cells.items()}
         tracks = pd.DataFrame(read)
-        return tracks if "track_id" in tracks else tracks.assign(track_id=tracks["path"])
+        return tracks if "track_id" in tracks else tracks.assign(track_id=tracks["path"].map(self._below_root))
+
+    def _below_root(self, path: str) -> str:
+        """A path as an id: relative to the root where it can be, since an id is shown to those who search."""
+        pure, root = PurePosixPath(path), PurePosixPath(self.root.absolute())
+        return str(pure.relative_to(root)) if pure.is_relative_to(root) else path
 
     def _matching(self, frame: pd.DataFrame, where: Mapping[str, str]) -> pd.DataFrame:
         for column, pattern in where.items():

@@ -48,19 +48,20 @@ def open_served(home: Path, model: Path | None = None, limits: Limits | None = N
             run.config.queries,
             limits,
         )
-    within = _run_of(home)
+    within, why = _run_of(home)
     if model is None and within is None:
-        raise InputError(f"{home} is an index that lies in no run; name the run of its model with --model")
+        raise InputError(f"{home} is an index that lies in no run; name the run of its model with --model ({why})")
     encoder = best_model(within) if model is None and within is not None else _model(model or home)
     examples = within.config.queries if within else []
     return Served(Asker(SearchIndex.open(home), encoder), within.config.name if within else "index", examples, limits)
 
 
-def _run_of(index: Path) -> Run | None:
+def _run_of(index: Path) -> tuple[Run | None, str]:
+    """The run that an index lies in, or None and why there is none."""
     try:
-        return find_run(index.parent)
-    except InputError:
-        return None
+        return find_run(index.parent), ""
+    except InputError as error:
+        return None, str(error)
 
 
 def _model(folder: Path) -> DualEncoder:
