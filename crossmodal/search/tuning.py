@@ -6,8 +6,8 @@ nothing of them and does not find them, be it that it has them already (lists) o
 
 Words lie elsewhere than sound, far from all of it, and what finds a segment's neighbours loses those of a text, as it
 does of any queries that are not distributed as the data (OOD-DiskANN, Jaiswal et al., 2022; RoarGraph, Chen et al.,
-2024): tuned by segments alone to .95, graphs and lists of 50,000 vectors found .73 to .82 of the ten best of texts that
-the model had not read, of 200,000 .66 to .86 (benchmarks/words.py). So vectors of such queries are a second set, where
+2024): tuned by segments alone to .95, graphs and lists of 50,000 vectors found .74 to .89 of the ten best of texts that
+the model had not read, of 200,000 .66 to .84 (benchmarks/words.py). So vectors of such queries are a second set, where
 there are some. The recall of each set must reach what was asked for by two standard errors, so that other queries reach
 it too.
 """
