@@ -299,3 +299,10 @@ def test_the_real_data_is_read_whole():
     assert kinds == {("human", "en"): 97, ("human-short", "en"): 12, ("template", "en"): 3540, ("template", "tr"): 336}
     # template sentences of the same labels are one query with many tracks
     assert max(map(len, found.relevance(kind="template").values())) > 10
+
+
+def test_an_id_made_of_a_path_does_not_tell_where_the_root_is(folder):
+    file = written(folder, "t.csv", f"path\n{folder}/rock/a.wav\nrock/b.mp3\n")
+    found = Table(root=str(folder), file=file).manifest()
+    assert sorted(found.tracks["track_id"]) == ["rock/a.wav", "rock/b.mp3"]
+    assert found.path("rock/a.wav") == folder / "rock/a.wav"
