@@ -37,7 +37,7 @@ format: $(INSTALLED)-test ## format, and mend what ruff can mend
 docs: $(INSTALLED)-dev ## the pages of every module and class, in build/docs
 	$(BIN)/python -m pdoc --docformat google --output-directory build/docs $(MODULES)
 
-bench: $(INSTALLED)-bench ## every benchmark, ratios on the screen
+bench: $(INSTALLED)-bench ## every benchmark, ratios on the screen; some ask the run of make demo
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
 clean: ## remove what was built and cached; .venv, runs and stores of features stay

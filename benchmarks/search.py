@@ -4,9 +4,9 @@
 
 RUN is a trained run, whose index is read, an index's folder, or an .npy or parquet of embeddings. A run's own index
 holds its test part; `crossmodal index build RUN RUN/manifest --out FOLDER` makes one of all its tracks. Segments are
-expanded to ``--rows`` vectors that are as hard to search (see expansion.py); a thousand real ones, of tracks that the
-expansion has not seen, are the queries. Vectors and indexes are kept in ``--cache``: a run that finds them there only
-measures. They are built on ``--threads``; every search is on one thread.
+expanded to ``--rows`` vectors that are as hard to search (see vectors/expansion.py); a thousand real ones, of tracks
+that the expansion has not seen, are the queries. Vectors and indexes are kept in ``--cache``: a run that finds them
+there only measures. They are built on ``--threads``; every search is on one thread.
 
 Exact FAISS, scikit-learn, hnswlib, usearch and crossmodal's kinds are asked in turn, round after round, so that what
 else the machine does falls on all of them; told are medians of rounds. ``one`` is a query at a time, ``batch`` 100 at
@@ -35,6 +35,7 @@ import faiss
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "vectors"))
 
 from alone import files, measured
 from engines import GROUPS, Engine, K, engines, numbered, tables
@@ -220,7 +221,8 @@ def picture(every: list[Point], path: Path, title: str) -> None:
 
     figure, axes = plt.subplots(figsize=(8, 5))
     for name in dict.fromkeys(point.name for point in every):
-        line = sorted((point.recall, point.rate(1)) for point in every if point.name == name)
+        own = [(point.recall, point.rate(1)) for point in every if point.name == name]
+        line = sorted(one for one in own if not any(o[0] >= one[0] and o[1] > one[1] for o in own))  # the best of them
         axes.plot(*zip(*line, strict=True), marker="o", markersize=4, label=name)
     axes.set(xlabel="recall@10", ylabel="queries a second, one at a time, one thread", yscale="log", title=title)
     axes.set_xlim(0.8, 1.002)

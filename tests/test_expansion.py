@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 @pytest.fixture(scope="module")
 def expansion() -> ModuleType:
-    path = Path(__file__).resolve().parent.parent / "benchmarks" / "expansion.py"
+    path = Path(__file__).resolve().parent.parent / "benchmarks" / "vectors" / "expansion.py"
     spec = importlib.util.spec_from_file_location("expansion", path)
     assert spec is not None
     assert spec.loader is not None
