@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from browsing import browser  # noqa: F401 (a fixture for all)
 from tiny import TINY, Answer, Configure, Trained
 
 from crossmodal import config as configs

@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from browsing import OVERFLOW
 from test_map import EVIL, content, make_index
-from test_report_browser import ARGUMENTS, CHROMIUM, OVERFLOW
 
 from crossmodal import report
 from crossmodal.report import catalogue
@@ -42,17 +42,6 @@ LOOK = """() => document.querySelector("canvas").toDataURL()"""
 FRAMES = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"""
 SOUND = """() => { const audio = document.querySelector("#track audio");
   return { time: audio.currentTime, paused: audio.paused, error: audio.error, length: audio.duration }; }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no chromium, chromium-browser or google-chrome on the PATH")
-    with playwright.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import threading
 import time
@@ -15,6 +14,7 @@ import pandas as pd
 import pytest
 import soundfile
 import uvicorn
+from browsing import OVERFLOW
 
 from crossmodal.asking import Asker
 from crossmodal.search import SearchIndex
@@ -25,10 +25,6 @@ from crossmodal.serve.served import Served
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-ARGUMENTS += ["--autoplay-policy=no-user-gesture-required", "--mute-audio"]
-OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 EVIL = '<img src=x onerror="window.evil = 1">\u202e"\' & <script>window.evil = 1</script>'
 ODD = "../a b/?&<é>%2e +not -this@1-2^3"
 SECRET = "a-token-of-the-tests"
@@ -106,17 +102,6 @@ def api(library):
     running = Running(serving(library))
     yield running
     running.stop()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no chromium, chromium-browser or google-chrome on the PATH")
-    with playwright.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
