@@ -212,6 +212,7 @@ def test_a_thousand_files_twenty_faults_killed_and_resumed_are_the_same_bytes(tm
     assert all(REASONS[row.id[6:]] in row.reason for row in found.skipped)
 
 
+@pytest.mark.slow
 def test_the_scripts_are_programs_of_their_own(tmp_path):
     tidfile = corpus(tmp_path / "music", 8, 1)
     given = ["--tidfile", tidfile, "--src", tmp_path / "music", "--dst", tmp_path / "d", *SMALL, "--workers", 1]

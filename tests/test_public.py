@@ -25,6 +25,7 @@ def test_each_name_is_a_class_or_a_function_of_that_name(name):
     assert inspect.isclass(found) if name in CLASSES else inspect.isfunction(found)
 
 
+@pytest.mark.slow
 def test_importing_the_modules_does_not_hide_the_functions():
     """A module of the package called as one of its functions would stand in its place once it is imported."""
     code = """

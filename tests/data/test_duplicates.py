@@ -71,6 +71,7 @@ def test_planted_duplicates_are_found_and_nothing_else(tmp_path):
     assert pairs["similarity"].between(SIMILAR, 1.0001).all()
 
 
+@pytest.mark.slow
 def test_processes_find_the_same(tmp_path, monkeypatch):
     tune = music(3, 1, NATIVE)
     found = written(tmp_path, {"a.wav": tune, "b.ogg": tune, "c.wav": tune / 2})

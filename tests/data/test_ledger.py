@@ -182,6 +182,7 @@ def test_it_resumes_and_only_hears_what_is_new(folder, tmp_path, monkeypatch):
     assert len(more.duplicates) == 1
 
 
+@pytest.mark.slow
 def test_processes_write_the_same_ledger(folder, tmp_path, ledger):
     other = check(manifest(folder), tmp_path / "work", Processes(2))
     pd.testing.assert_frame_equal(other.table, ledger.table)

@@ -109,6 +109,7 @@ def test_no_usable_track_is_an_error(manifest, tmp_path):
     assert not (tmp_path / "s.h5").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes_as_one(manifest, tmp_path):
     extract(manifest, FRONTEND, tmp_path / "one.h5", engine.Processes(1))
     extract(manifest, FRONTEND, tmp_path / "two.h5", engine.Processes(2))

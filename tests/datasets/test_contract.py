@@ -126,6 +126,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_every_process_reads_the_same_in_the_same_order(settings):
     """Whatever the seed of Python's hashes, which orders sets of words."""
     found = []

@@ -86,6 +86,7 @@ def test_rendering_again_does_nothing_and_a_missing_file_is_made_again(manifest,
         pd.testing.assert_frame_equal(table, again.tables[name])
 
 
+@pytest.mark.slow
 def test_workers_make_the_same_files(manifest, root, tmp_path):
     Synthetic(str(tmp_path), **SMALL | {"workers": 2}).manifest()
     names = sorted(path.name for path in (tmp_path / "audio").iterdir())
