@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import writing
+from test_files import no_file_larger_than
 
 from crossmodal.errors import InputError
 from crossmodal.indexes import _lists
 from crossmodal.search import SearchIndex, nearest, tuning
 from crossmodal.search.checks import verify
 
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """What a full disk does, from any byte on: the system takes as much as still fits, then nothing."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+FULL = r"could not write .*; nothing was changed"
 
 
 @pytest.fixture
@@ -62,13 +51,19 @@ def test_a_disk_that_is_full_at_any_byte_changes_nothing(
     before, folder = held(index), index.folder / index.generation
     largest = max(path.stat().st_size for path in folder.iterdir())
     for size in np.unique(np.linspace(0, largest - 1, sizes).astype(int)):
-        with files_of_at_most(int(size)), pytest.raises(InputError, match=r"could not write .*; nothing was changed"):
+        with (
+            no_file_larger_than(int(size)),
+            pytest.raises(InputError, match=FULL),
+        ):
             index.compact()
         assert held(SearchIndex.open(index.folder)) == before
         assert verify(index.folder) == []
     size = (folder / "journal").stat().st_size
     for more in (0, 1, 8, 15, 16, 17, 100, 300):
-        with files_of_at_most(size + more), pytest.raises(InputError, match=r"could not write .*; nothing was changed"):
+        with (
+            no_file_larger_than(size + more),
+            pytest.raises(InputError, match=FULL),
+        ):
             index.add(*writing.tables(["z"], 2))
         assert (folder / "journal").stat().st_size == size
         assert held(SearchIndex.open(index.folder)) == before
@@ -82,7 +77,7 @@ def test_a_new_index_that_does_not_fit_leaves_the_one_before(tmp_path: Path) -> 
     index = made(tmp_path / "index")
     before = held(index)
     for size in (0, 100, 1000, 5000):
-        with files_of_at_most(size), pytest.raises(InputError, match=r"could not write .*; nothing was changed"):
+        with no_file_larger_than(size), pytest.raises(InputError, match=FULL):
             made(index.folder)
         assert held(index.refresh()) == before
 
