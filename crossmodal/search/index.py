@@ -27,8 +27,6 @@ from crossmodal.search.publishing import BUILDING, WRITING, publish
 from crossmodal.search.view import Bools, View, read
 from crossmodal.types import PathLike
 
-KEPT = ("kind", "settings", "fingerprint", "frontend")  # of info.json, from one generation to the next
-
 
 class SearchIndex:
     """An opened index; make one with `build` or `open`.
@@ -263,11 +261,7 @@ class SearchIndex:
         """
         with FileLock(self.folder / BUILDING):
             view = self.refresh()._view
-            head = {key: view.base.info[key] for key in KEPT}
-            if kind is not None:
-                head |= {"kind": kind, "settings": dict(settings or {})}
-            aim = view.base.info["recall"]["asked"] if recall is None else recall
-            tuning.check(head["kind"], head["settings"], aim)
+            head, aim = tuning.goes_on(view.base.info, kind, settings, recall)
             with soundness.telling(self.folder):
                 publish(self.folder, of_views([view]), head, aim, view)
         self.refresh()

@@ -8,7 +8,7 @@ from typing import Any
 
 from crossmodal.errors import InputError, listed
 from crossmodal.search import tuning
-from crossmodal.search.index import KEPT, SearchIndex
+from crossmodal.search.index import SearchIndex
 from crossmodal.search.pieces import of_views
 from crossmodal.search.view import read
 from crossmodal.types import PathLike
@@ -46,10 +46,5 @@ def merge(
         if len({view.base.info[key] for view in views}) > 1:
             found = listed(f"{source}: {view.base.info[key]}" for source, view in zip(sources, views, strict=True))
             raise InputError(f"indexes of one {key} can be merged, but they are of {found}")
-    info = views[0].base.info
-    head = {key: info[key] for key in KEPT}
-    if kind is not None:
-        head |= {"kind": kind, "settings": dict(settings or {})}
-    aim = info["recall"]["asked"] if recall is None else recall
-    tuning.check(head["kind"], head["settings"], aim)
+    head, aim = tuning.goes_on(views[0].base.info, kind, settings, recall)
     return SearchIndex.create(folder, of_views(views), head, aim)

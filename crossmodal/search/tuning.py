@@ -31,6 +31,7 @@ from crossmodal.types import Approximate, Index
 SMALL = 4096  # segments up to which every kind is exact: it is as fast, and FAISS has too little to train on
 HELD_OUT = 500
 AT = 10
+KEPT = ("kind", "settings", "fingerprint", "frontend")  # of info.json, from one generation to the next
 FEWEST = 50  # queries; fewer say too little
 
 
@@ -84,6 +85,21 @@ def fit(
 def built(name: str, settings: Mapping[str, Any]) -> Index:
     """The plug-in; outside code is refused, as opening an index must not run any."""
     return registry.build("indexes", name, trust=(), **settings)  # type: ignore[no-any-return]
+
+
+def goes_on(
+    info: Mapping[str, Any], kind: str | None, settings: Mapping[str, Any] | None, recall: float | None
+) -> tuple[dict[str, Any], float]:
+    """Kind, settings and fingerprints of an index that is made of one with this ``info.json``, and its aim.
+
+    What is None stays as it was; raises what `check` does.
+    """
+    head = {key: info[key] for key in KEPT}
+    if kind is not None:
+        head |= {"kind": kind, "settings": dict(settings or {})}
+    aim = info["recall"]["asked"] if recall is None else recall
+    check(head["kind"], head["settings"], aim)
+    return head, aim
 
 
 def check(kind: str, settings: Mapping[str, Any], recall: float) -> None:
