@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -20,10 +20,12 @@ from crossmodal.data.splits import split_hash
 from crossmodal.data.store import FeatureStore
 from crossmodal.embedding import Embedded, Vectors
 from crossmodal.embedding_work import embed_files
-from crossmodal.files import Skipped, write_json, write_skipped
+from crossmodal.files import Skipped, write_skipped
+from crossmodal.judgement import Judgement
 from crossmodal.material import QUERIES, Floats
 from crossmodal.model import DualEncoder
 from crossmodal.prepare import store_path
+from crossmodal.results import write as write_results
 from crossmodal.runs import Run, find_run
 from crossmodal.search import AnyIndex, Hit
 from crossmodal.search import build_index as built
@@ -33,7 +35,19 @@ from crossmodal.types import PathLike
 Say = Callable[[str], None]
 
 
+class Evaluation(NamedTuple):
+    """What was found: the content of results.json, and what each task gave."""
+
+    results: dict[str, Any]
+    judgements: dict[str, Judgement]
+
+
 def evaluate(embedded: Embedded, tasks: Mapping[str, Mapping[str, Any]], part: str = "test") -> dict[str, Any]:
+    """Run tasks on one part of a split: the results of `judge` alone."""
+    return judge(embedded, tasks, part).results
+
+
+def judge(embedded: Embedded, tasks: Mapping[str, Mapping[str, Any]], part: str = "test") -> Evaluation:
     """Run tasks on one part of a split.
 
     Args:
@@ -42,12 +56,14 @@ def evaluate(embedded: Embedded, tasks: Mapping[str, Mapping[str, Any]], part: s
         part: train, valid or test.
 
     Returns:
-        What ``results.json`` holds: model, split with its hash, and each task's metrics with their intervals.
+        Model, split with its hash, and each task's metrics with their intervals; and what the tasks gave.
     """
-    found = {}
-    for name, settings in tasks.items():
-        task = registry.build("tasks", name, **settings)
-        found[name] = {"primary": task.primary, "settings": dict(settings), "metrics": task.evaluate(embedded, part)}
+    built = {name: registry.build("tasks", name, **settings) for name, settings in tasks.items()}
+    judgements = {name: task.evaluate(embedded, part) for name, task in built.items()}
+    found = {
+        name: {"primary": task.primary, "settings": dict(tasks[name]), "metrics": judgements[name].as_dict()}
+        for name, task in built.items()
+    }
     split = {
         "name": embedded.split,
         "hash": split_hash(embedded.manifest, embedded.split),
@@ -55,14 +71,16 @@ def evaluate(embedded: Embedded, tasks: Mapping[str, Mapping[str, Any]], part: s
         "tracks": len(embedded.part(part)),
     }
     skipped = len(embedded.vectors(part).skipped)
-    synthetic = bool((embedded.manifest.tracks["source"] == "synthetic").all())
-    return {
-        "synthetic": synthetic,
+    sources = sorted(embedded.manifest.tracks["source"].unique())
+    results = {
+        "synthetic": sources == ["synthetic"],
         "model": embedded.model.fingerprint,
+        "data": {"sources": sources, "tracks": len(embedded.manifest)},
         "split": split,
         "tasks": found,
         "skipped": skipped,
     }
+    return Evaluation(results, judgements)
 
 
 def open_run(folder: str | Path) -> tuple[Run, Embedded]:
@@ -102,7 +120,7 @@ def ask(index: AnyIndex, model: DualEncoder, text: str, k: int = 10) -> list[Hit
 
 def finish(run: Run, embedded: Embedded, say: Say) -> dict[str, Any]:
     """After training: index the test part, run the tasks, answer the example queries, write the report."""
-    results = evaluate(embedded, run.config.tasks)
+    evaluation = judge(embedded, run.config.tasks)
     vectors = embedded.vectors("test")
     skipped = every_skip(embedded, vectors)
     write_skipped(run.folder / "skipped.csv", skipped)
@@ -110,8 +128,8 @@ def finish(run: Run, embedded: Embedded, say: Say) -> dict[str, Any]:
     index = build_index(run.folder / "index", embedded.part("test"), vectors, queries=queries)
     asked = {text: ask(index, embedded.model, text, 5) for text in run.config.queries}
     examples = [{"query": text, "hits": [as_dict(hit) for hit in hits]} for text, hits in asked.items()]
-    results = {"experiment": run.config.name, "seed": run.config.seed, **results, "examples": examples}
-    write_json(run.folder / "results.json", results)
+    results = {"experiment": run.config.name, "seed": run.config.seed, **evaluation.results, "examples": examples}
+    write_results(run.folder, results, evaluation.judgements)
     page = report.write(run, embedded, results)
     for line in [*summary(results), *report.alarms(run)]:
         say(line)

@@ -221,6 +221,6 @@ class Validation:
         if not self.names:
             return {}
         self.embedded.forget()
-        metrics = self.task.evaluate(self.embedded, "valid")
-        values = {f"valid/{name}": metrics[name]["value"] for name in self.names}
-        return {**values, SCORE: metrics[self.names[0]]["value"]}
+        metrics = self.task.evaluate(self.embedded, "valid").metrics
+        values = {f"valid/{name}": metrics[name].value for name in self.names}
+        return {**values, SCORE: metrics[self.names[0]].value}

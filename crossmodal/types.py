@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from crossmodal.data.manifest import Manifest
+    from crossmodal.judgement import Judgement
 
 Tokens = dict[str, "Tensor"]
 """What a text encoder's ``tokenize`` returns: tensors by name, to be moved to the device as they are."""
@@ -341,8 +342,8 @@ class Task(Protocol):
 
     primary: ClassVar[str]
 
-    def evaluate(self, run: Any) -> dict[str, Any]:
-        """Metrics by name, each with its value and, where it was sampled, its interval."""
+    def evaluate(self, embedded: Any, part: str = "test") -> Judgement:
+        """What the task finds of a model beside its data, an `Embedded`, on one part of its split."""
         ...
 
 

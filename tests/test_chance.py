@@ -64,7 +64,7 @@ def shuffled(manifest: Manifest, split: str, seed: int = 0) -> Manifest:
 
 
 def figures(embedded: Embedded) -> dict[str, dict[str, Any]]:
-    return Retrieval(tags=False).evaluate(embedded)
+    return Retrieval(tags=False).evaluate(embedded).as_dict()
 
 
 def at_chance(found: dict[str, Any]) -> bool:

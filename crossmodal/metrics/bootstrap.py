@@ -1,4 +1,4 @@
-"""Percentile bootstrap of a mean, over single values or over groups that stand or fall together."""
+"""Percentile bootstrap, over single units or over groups of them that stand or fall together."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossmodal.errors import InputError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+LEVEL = 0.95  # of the intervals of figures
 
 
 class Interval(NamedTuple):
@@ -24,7 +28,7 @@ def bootstrap(
     groups: Sequence[object] | NDArray[np.generic] | None = None,
     draws: int = 1000,
     seed: int = 0,
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> Interval:
     """The mean of ``values (n,)`` and its percentile interval (Efron and Tibshirani 1993, chapter 13).
 
@@ -49,40 +53,32 @@ def bootstrap(
     numbers, names = numbers[known], names[known]
     if not len(numbers) or not np.isfinite(numbers).all():
         raise InputError("bootstrap: values must be finite, and at least one")
-    index = np.unique(names, return_inverse=True)[1]
-    sums, counts = np.bincount(index, weights=numbers).astype(np.float64), np.bincount(index)
-    means = _means(sums, counts, draws, np.random.default_rng(seed))
+    means = sampled_means(numbers, names, draws, seed)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(numbers.mean()), float(low), float(high))
 
 
-def bootstrap_statistic(
-    statistic: Callable[[NDArray[np.int64]], float],
-    groups: Sequence[object] | NDArray[np.generic],
-    draws: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Interval:
-    """The same for what is no mean: ``statistic`` is computed anew on the rows of every sample of whole groups.
-
-    Args:
-        statistic: of the rows it is given, which may repeat.
-        groups: one a row.
-        draws: how many samples.
-        seed: of the draws.
-        level: share of the samples' statistics that lies within the interval.
-    """
+def sampled_means(values: Floats, groups: Sequence[object] | NDArray[np.generic], draws: int, seed: int) -> Floats:
+    """The mean of each sample of groups, ``(draws,)``; one sample at a time, so memory does not grow with the draws."""
     index = np.unique(np.asarray(groups), return_inverse=True)[1]
-    rng, size = np.random.default_rng(seed), int(index.max()) + 1
-    members = [np.flatnonzero(index == group) for group in range(size)]
-    samples = (np.concatenate([members[g] for g in rng.integers(size, size=size)]) for _ in range(draws))
-    low, high = np.quantile([statistic(rows) for rows in samples], [(1 - level) / 2, (1 + level) / 2])
-    return Interval(statistic(np.arange(len(index))), float(low), float(high))
-
-
-def _means(
-    sums: NDArray[np.float64], counts: NDArray[np.int64], draws: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """The mean of each sample of groups; one sample at a time, so that memory does not grow with the draws."""
+    sums, counts = np.bincount(index, weights=values), np.bincount(index)
+    rng = np.random.default_rng(seed)
     samples = (rng.integers(len(sums), size=len(sums)) for _ in range(draws))
     return np.array([sums[sample].sum() / counts[sample].sum() for sample in samples])
+
+
+def sampled_statistic(
+    statistic: Callable[[Ints], float], groups: Sequence[object] | NDArray[np.generic], draws: int, seed: int
+) -> Floats:
+    """What is no mean, on each of the same samples, ``(draws,)``.
+
+    Args:
+        statistic: of how often each unit was drawn, ``(units,)``, 0 and more.
+        groups: one a unit.
+        draws: how many samples, each of as many groups as there are.
+        seed: of the draws.
+    """
+    index = np.unique(np.asarray(groups), return_inverse=True)[1]
+    size, rng = int(index.max()) + 1, np.random.default_rng(seed)
+    samples = (np.bincount(rng.integers(size, size=size), minlength=size) for _ in range(draws))
+    return np.array([statistic(sample[index]) for sample in samples])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crossmodal.data.manifest import Manifest
 from crossmodal.errors import InputError
+from crossmodal.judgement import Judgement, Measured, Units
 from crossmodal.metrics import retrieval as metrics
-from crossmodal.metrics.bootstrap import bootstrap
 from crossmodal.settings import Whole
 from crossmodal.types import Task
 
@@ -39,8 +39,8 @@ class Neighbours(Task):
             raise InputError("neighbours: tagsets is empty; name one at least, or give null for all")
         self.tagsets, self.draws, self.seed = tagsets, draws, seed
 
-    def evaluate(self, embedded: Embedded, part: str = "test") -> dict[str, Any]:
-        """``<tagset>/map`` and their mean, ``map``: value, low, high, chance, queries and candidates."""
+    def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
+        """``<tagset>/map`` and their mean, ``map``."""
         vectors = embedded.vectors(part)
         manifest = embedded.part(part).select(vectors.track_ids)
         scores = vectors.vectors @ vectors.vectors.T
@@ -48,7 +48,7 @@ class Neighbours(Task):
         if not tagsets:
             raise InputError(f"neighbours: no two tracks of part {part} in different groups share a tag")
         found = {f"{name}/map": self._tagset(manifest, name, scores, vectors.track_ids) for name in tagsets}
-        return {**found, "map": _mean(list(found.values()))}
+        return Judgement({**found, "map": _mean(list(found.values()))})
 
     def judged(self, manifest: Manifest) -> list[str]:
         """The tagsets in which two tracks of different groups share a tag."""
@@ -58,18 +58,13 @@ class Neighbours(Task):
         names = sorted(manifest.tags["tagset"].unique()) if self.tagsets is None else self.tagsets
         return [name for name in names if (shared(manifest, name, ids) & others).any()]
 
-    def _tagset(
-        self, manifest: Manifest, tagset: str, scores: NDArray[np.floating], ids: tuple[str, ...]
-    ) -> dict[str, Any]:
+    def _tagset(self, manifest: Manifest, tagset: str, scores: NDArray[np.floating], ids: tuple[str, ...]) -> Measured:
         relevance, groups = shared(manifest, tagset, ids), groups_of(manifest, ids)
         exclude = groups[:, None] == groups
         values = metrics.per_query(scores, relevance, list(ids), exclude, ks=[])["map"]
         chance = metrics.chance("audio_to_audio", relevance, exclude, [])["audio_to_audio/map"]
-        asked = ~np.isnan(values)
-        counts = {"queries": int(asked.sum()), "candidates": int((~exclude).sum(1).max())}
-        interval = bootstrap(values, list(groups), self.draws, self.seed) if self.draws else None
-        bounds = {"low": interval.low, "high": interval.high} if interval else {"low": None, "high": None}
-        return {"value": float(np.mean(values[asked])), **bounds, "chance": chance, **counts}
+        units = Units(ids, list(groups), self.draws, self.seed)
+        return units.mean(values, chance=chance, candidates=int((~exclude).sum(1).max()))
 
 
 def shared(manifest: Manifest, tagset: str, ids: tuple[str, ...]) -> Bools:
@@ -90,8 +85,8 @@ def groups_of(manifest: Manifest, ids: tuple[str, ...]) -> NDArray[np.str_]:
     return np.array([groups[track] or track for track in ids])
 
 
-def _mean(judged: list[dict[str, Any]]) -> dict[str, Any]:
+def _mean(judged: list[Measured]) -> Measured:
     """Over tagsets; the interval of a mean of dependent means is not known."""
-    value, chance = (float(np.mean([found[key] for found in judged])) for key in ("value", "chance"))
-    counts = {key: max(found[key] for found in judged) for key in ("queries", "candidates")}
-    return {"value": value, "low": None, "high": None, "chance": chance, **counts}
+    value, chance = (float(np.mean([getattr(found, key) for found in judged])) for key in ("value", "chance"))
+    counts = {key: max(getattr(found, key) for found in judged) for key in ("queries", "candidates")}
+    return Measured(value, chance=chance, **counts)

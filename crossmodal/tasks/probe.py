@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from crossmodal.errors import InputError, listed
-from crossmodal.metrics.bootstrap import bootstrap_statistic
+from crossmodal.judgement import Judgement, Measured, Units
 from crossmodal.metrics.classification import balanced_accuracy, confusion
 from crossmodal.settings import Positive, Whole
 from crossmodal.types import Task
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 
 class Labelled(NamedTuple):
-    """The labelled tracks of a part: ``vectors (tracks, dim)``, a label and a group each."""
+    """The labelled tracks of a part: ``vectors (tracks, dim)``, a label, a group and an id each."""
 
     vectors: NDArray[np.float32]
     labels: NDArray[np.str_]
     groups: NDArray[np.str_]
+    ids: NDArray[np.str_]
 
 
 class Predicted(NamedTuple):
@@ -38,6 +39,7 @@ class Predicted(NamedTuple):
         labels: the true ones, ``(tracks,)``.
         predicted: as many.
         groups: of the tracks.
+        ids: of the tracks.
         classes: the number of labels to choose from.
         c: the inverse strength of regularisation that was chosen.
     """
@@ -45,6 +47,7 @@ class Predicted(NamedTuple):
     labels: NDArray[np.str_]
     predicted: NDArray[np.str_]
     groups: NDArray[np.str_]
+    ids: list[str]
     classes: int
     c: float
 
@@ -78,10 +81,10 @@ class Probe(Task):
         if not (self.tagsets and self.c):
             raise InputError(f"probe: {'c' if self.tagsets else 'tagsets'} is empty; give one at least")
 
-    def evaluate(self, embedded: Embedded, part: str = "test") -> dict[str, Any]:
+    def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
         """``<tagset>/balanced_accuracy`` for each tagset."""
         bar = tqdm(self.tagsets, desc="probe", unit="tagset", leave=False)
-        return {f"{tagset}/{self.primary}": self._probe(embedded, tagset, part) for tagset in bar}
+        return Judgement({f"{tagset}/{self.primary}": self._probe(embedded, tagset, part) for tagset in bar})
 
     def predict(self, embedded: Embedded, tagset: str, part: str = "test") -> Predicted:
         """The labels that the probe of a tagset gives to the labelled tracks of a part.
@@ -97,22 +100,20 @@ class Probe(Task):
         chosen = self.c[int(np.argmax(scores))]
         both = Labelled(*(np.concatenate(pair) for pair in zip(train, valid, strict=True)))
         predicted = fitted(both, chosen).predict(judged.vectors)
-        return Predicted(judged.labels, predicted, judged.groups, len(set(both.labels)), chosen)
+        return Predicted(judged.labels, predicted, judged.groups, list(judged.ids), len(set(both.labels)), chosen)
 
-    def _probe(self, embedded: Embedded, tagset: str, part: str) -> dict[str, Any]:
+    def _probe(self, embedded: Embedded, tagset: str, part: str) -> Measured:
         made = self.predict(embedded, tagset, part)
-        found = bootstrap_statistic(
-            lambda rows: score(made.labels[rows], made.predicted[rows]), made.groups, self.draws, self.seed
-        )
-        return {
-            "value": found.mean,
-            "low": found.low,
-            "high": found.high,
-            "chance": 1 / len(set(made.labels)),
-            "queries": len(made.labels),
-            "candidates": made.classes,
-            "c": made.c,
-        }
+        classes, true = np.unique(np.concatenate([made.labels, made.predicted]), return_inverse=True)
+        cells = true[: len(made.labels)] * len(classes) + true[len(made.labels) :]
+
+        def accuracy(drawn: NDArray[np.int64]) -> float:
+            counts = np.bincount(cells, weights=drawn, minlength=len(classes) ** 2).astype(np.int64)
+            return balanced_accuracy(counts.reshape(len(classes), -1))
+
+        units = Units(made.ids, list(made.groups), self.draws, self.seed)
+        chance = 1 / len(set(made.labels))
+        return units.statistic(accuracy, chance=chance, candidates=made.classes, more={"c": made.c})
 
     def _labelled(self, embedded: Embedded, tagset: str, part: str) -> Labelled:
         vectors, tracks = embedded.vectors(part), embedded.part(part).tracks
@@ -121,7 +122,7 @@ class Probe(Task):
         ids = [vectors.track_ids[row] for row in rows]
         groups = tracks.set_index("track_id")["group"].loc[ids]
         named = np.where(groups == "", pd.Series(ids, index=groups.index), groups).astype(str)
-        return Labelled(getattr(vectors, self.layer)[rows], labels.loc[ids].to_numpy(str), named)
+        return Labelled(getattr(vectors, self.layer)[rows], labels.loc[ids].to_numpy(str), named, np.array(ids))
 
 
 def fitted(data: Labelled, c: float) -> Pipeline:

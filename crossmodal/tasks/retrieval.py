@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from crossmodal.data.lexicon import Lexicon
 from crossmodal.data.manifest import Manifest, same_words
 from crossmodal.errors import InputError
+from crossmodal.judgement import Judgement, Measured, Units
 from crossmodal.metrics import retrieval as metrics
-from crossmodal.metrics.bootstrap import bootstrap
 from crossmodal.settings import Count, Whole
 from crossmodal.types import Task
 
@@ -56,8 +56,8 @@ class Retrieval(Task):
         self.cutoffs = [1, 5, 10] if cutoffs is None else cutoffs
         self.tags, self.draws, self.seed = tags, draws, seed
 
-    def evaluate(self, embedded: Embedded, part: str = "test") -> dict[str, Any]:
-        """``<direction>[/<kind>[/<language>]]/<metric>`` to value, low, high, chance, queries and candidates."""
+    def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
+        """``<direction>[/<kind>[/<language>]]/<metric>``."""
         vectors = embedded.vectors(part)
         manifest = embedded.part(part).select(vectors.track_ids)
         groups = dict(zip(manifest.tracks["track_id"], manifest.tracks["group"], strict=True))
@@ -65,49 +65,47 @@ class Retrieval(Task):
         if not queries:
             raise InputError(f"retrieval: part {part} of split {embedded.split} has neither texts nor tags to ask with")
         view = _View(queries, vectors.track_ids, groups, embedded.texts([q.text for q in queries]), vectors.vectors)
-        found: dict[str, Any] = {}
+        found: dict[str, Measured] = {}
         for name, rows in subsets(queries).items():
-            found |= self._direction(f"text_to_audio{name}", *view.text_to_audio(rows))
-            found |= self._direction(f"audio_to_text{name}", *view.audio_to_text(rows))
+            found |= self._direction(f"text_to_audio{name}", view.text_to_audio(rows))
+            found |= self._direction(f"audio_to_text{name}", view.audio_to_text(rows))
         own = [row for row, query in enumerate(queries) if query.kind != TAGS]
         if own:
-            found |= self._direction("audio_to_audio", *view.audio_to_audio(own))
-        return found
+            found |= self._direction("audio_to_audio", view.audio_to_audio(own))
+        return Judgement(found)
 
-    def _direction(
-        self, name: str, scores: Floats, relevance: Bools, ids: list[str], groups: list[str]
-    ) -> dict[str, Any]:
+    def _direction(self, name: str, asked: _Asked) -> dict[str, Measured]:
         """The metrics of one direction; nothing if no query has a relevant item (every track's text is its own)."""
+        scores, relevance = asked.scores, asked.relevance
         exclude = np.eye(len(scores), dtype=bool) if name == "audio_to_audio" else None
         if not (relevance & ~exclude if exclude is not None else relevance).any():
             return {}
-        values = metrics.per_query(scores, relevance, ids, exclude, ks=self.cutoffs)
+        values = metrics.per_query(scores, relevance, asked.items, exclude, ks=self.cutoffs)
         means = metrics.summary(values, name)
         chance = metrics.chance(name, relevance, exclude, self.cutoffs)
-        counts = {"queries": int(means[f"{name}/queries"]), "candidates": scores.shape[1] - (exclude is not None)}
-        wanted = [*(f"recall@{k}" for k in self.cutoffs), "map", "median_rank"]
-        return {
-            f"{name}/{metric}": {
-                "value": means[f"{name}/{metric}"],
-                **self._interval(values[metric], groups, metric),
-                "chance": chance[f"{name}/{metric}"],
-                **counts,
-            }
+        units = Units(asked.queries, asked.groups, self.draws, self.seed)
+        candidates = scores.shape[1] - (exclude is not None)
+        wanted = [*(f"recall@{k}" for k in self.cutoffs), "map"]
+        found = {
+            f"{name}/{metric}": units.mean(values[metric], chance=chance[f"{name}/{metric}"], candidates=candidates)
             for metric in wanted
         }
+        rank, queries = f"{name}/median_rank", int(means[f"{name}/queries"])
+        return {**found, rank: Measured(means[rank], chance=chance[rank], queries=queries, candidates=candidates)}
 
-    def _interval(self, values: Floats, groups: list[str], metric: str) -> dict[str, float | None]:
-        if not self.draws or metric == "median_rank":  # the bootstrap is of means
-            return {"low": None, "high": None}
-        found = bootstrap(values, groups, self.draws, self.seed)
-        return {"low": found.low, "high": found.high}
+
+class _Asked(NamedTuple):
+    """One direction: ``scores`` and ``relevance (queries, items)``, the items' ids, the queries' ids and groups."""
+
+    scores: Floats
+    relevance: Bools
+    items: list[str]
+    queries: list[str]
+    groups: list[str]
 
 
 class _View(NamedTuple):
-    """Queries and tracks with their unit vectors, and the matrices that each direction is scored on.
-
-    Each method returns scores, relevance, the ids of the candidates and the groups of the queries.
-    """
+    """Queries and tracks with their unit vectors, and the matrices that each direction is scored on."""
 
     queries: list[Query]
     track_ids: tuple[str, ...]
@@ -127,22 +125,24 @@ class _View(NamedTuple):
         """A track's group; itself where it has none."""
         return self.groups[track] or track
 
-    def text_to_audio(self, rows: Sequence[int]) -> tuple[Floats, Bools, list[str], list[str]]:
+    def text_to_audio(self, rows: Sequence[int]) -> _Asked:
         """Texts against all tracks; a text belongs to the group of the first of its tracks."""
         groups = [self.group(min(self.queries[row].tracks)) for row in rows]
-        return self.texts[rows] @ self.tracks.T, self.relevance(rows), list(self.track_ids), groups
+        asked = [self.queries[row].text for row in rows]
+        return _Asked(self.texts[rows] @ self.tracks.T, self.relevance(rows), list(self.track_ids), asked, groups)
 
-    def audio_to_text(self, rows: Sequence[int]) -> tuple[Floats, Bools, list[str], list[str]]:
+    def audio_to_text(self, rows: Sequence[int]) -> _Asked:
         """Tracks against the texts of ``rows``."""
         groups = [self.group(track) for track in self.track_ids]
         ids = [self.queries[row].text + str(row) for row in rows]
-        return self.tracks @ self.texts[rows].T, self.relevance(rows).T, ids, groups
+        return _Asked(self.tracks @ self.texts[rows].T, self.relevance(rows).T, ids, list(self.track_ids), groups)
 
-    def audio_to_audio(self, rows: Sequence[int]) -> tuple[Floats, Bools, list[str], list[str]]:
+    def audio_to_audio(self, rows: Sequence[int]) -> _Asked:
         """Tracks against the other tracks; relevant is what shares one of the texts."""
         shared = self.relevance(rows).astype(np.float32)
         groups = [self.group(track) for track in self.track_ids]
-        return self.tracks @ self.tracks.T, shared.T @ shared > 0, list(self.track_ids), groups
+        ids = list(self.track_ids)
+        return _Asked(self.tracks @ self.tracks.T, shared.T @ shared > 0, ids, ids, groups)
 
 
 def own_queries(manifest: Manifest) -> list[Query]:

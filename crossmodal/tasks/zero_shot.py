@@ -14,9 +14,9 @@ from tqdm import tqdm
 from crossmodal.calibration import Calibration, cosines, labels_of
 from crossmodal.data.prompts import meant
 from crossmodal.errors import InputError, listed
+from crossmodal.judgement import Judgement, Measured, Units
 from crossmodal.metrics import chance as random_order
 from crossmodal.metrics import retrieval as metrics
-from crossmodal.metrics.bootstrap import bootstrap, bootstrap_statistic
 from crossmodal.metrics.tagging import average_precision, brier, calibration_error
 from crossmodal.settings import Whole
 from crossmodal.types import Task
@@ -64,19 +64,19 @@ class ZeroShot(Task):
         self.tagsets, self.language, self.reference = tagsets, language, reference
         self.draws, self.seed = draws, seed
 
-    def evaluate(self, embedded: Embedded, part: str = "test") -> dict[str, Any]:
-        """``<direction>[/<tagset>]/<metric>`` to value, low, high, chance, queries and candidates."""
+    def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
+        """``<direction>[/<tagset>]/<metric>``."""
         if part == self.reference:
             raise InputError(f"zero_shot is calibrated on part {part}, so it cannot judge it; set zero_shot.reference")
         reference = Calibration.of(embedded.vectors(self.reference), embedded.part(self.reference), self.reference)
         judged = self._judged(embedded, part)
         scored = {f"/{tagset}": self._scored(embedded, part, reference, tags) for tagset, tags in judged.items()}
-        found: dict[str, Any] = {}
+        found: dict[str, Measured] = {}
         every = {"": _together(list(scored.values())), **scored}
         for name, words in tqdm(every.items(), desc="zero-shot tags", unit="tagset", disable=None, leave=False):
             found |= self._text_to_audio(name, words) | self._audio_to_text(name, words)
             found |= self._calibration(name, words)
-        return found
+        return Judgement(found)
 
     def _judged(self, embedded: Embedded, part: str) -> dict[str, dict[str, Labels]]:
         """The labels ``(tracks,)`` of each tag that is a word, by tagset."""
@@ -112,10 +112,15 @@ class ZeroShot(Task):
             np.array([np.mean(column[column >= 0] == 1) if (column >= 0).any() else 0.0 for column in known]),
             np.repeat(np.arange(len(vectors.tracks)), [len(track.bounds) for track in vectors.tracks]),
             np.concatenate([track.weights for track in vectors.tracks]),
-            np.array([groups[track] or track for track in vectors.track_ids]),
+            Units(
+                vectors.track_ids,
+                [groups[track] or track for track in vectors.track_ids],
+                self.draws,
+                self.seed,
+            ),
         )
 
-    def _text_to_audio(self, name: str, words: Scored) -> dict[str, Any]:
+    def _text_to_audio(self, name: str, words: Scored) -> dict[str, Measured]:
         """Mean over words of the average precision with which each ranks the tracks."""
         known = words.labels >= 0
         relevant, items = (words.labels == 1).sum(axis=0), known.sum(axis=0)
@@ -125,17 +130,15 @@ class ZeroShot(Task):
         for ending, values in words.both():
             means = words.of_tracks(values)
 
-            def precision(rows: Ints, means: Floats = means) -> float:
-                drawn = np.bincount(rows, minlength=len(means))
+            def precision(drawn: Ints, means: Floats = means) -> float:
                 columns = zip(means.T, words.labels.T, known.T, strict=True)
                 each = [average_precision(mean[k], labels[k] == 1, drawn[k]) for mean, labels, k in columns]
                 return float(np.mean([value for value in each if not np.isnan(value)] or [np.nan]))
 
-            interval = self._interval(precision, words.groups)
-            found[f"text_to_audio{name}/map{ending}"] = {**interval, "chance": chance, **counts}
+            found[f"text_to_audio{name}/map{ending}"] = words.units.statistic(precision, chance=chance, **counts)
         return found
 
-    def _audio_to_text(self, name: str, words: Scored) -> dict[str, Any]:
+    def _audio_to_text(self, name: str, words: Scored) -> dict[str, Measured]:
         """Mean over tracks of the average precision with which each ranks the words that have probabilities."""
         exclude = (words.labels < 0) | ~words.sure
         relevance = words.labels == 1
@@ -143,18 +146,15 @@ class ZeroShot(Task):
         if words.sure.sum() < 2 or not asked.any():
             return {}
         chance = metrics.chance("audio_to_text", relevance, exclude, [])["audio_to_text/map"]
-        counts = {"queries": int(asked.sum()), "candidates": int(words.sure.sum())}
         found = {}
         for ending, values in words.both():
             means = words.of_tracks(values)
             each = metrics.per_query(means, relevance, list(words.tags), exclude, ks=[])["map"]
-            interval = bootstrap(each, words.groups, self.draws, self.seed) if self.draws else None
-            bounds = {"low": interval.low, "high": interval.high} if interval else {"low": None, "high": None}
-            value = {"value": float(np.nanmean(each)), **bounds, "chance": chance, **counts}
-            found[f"audio_to_text{name}/map{ending}"] = value
+            measured = words.units.mean(each, chance=chance, candidates=int(words.sure.sum()))
+            found[f"audio_to_text{name}/map{ending}"] = measured
         return found
 
-    def _calibration(self, name: str, words: Scored) -> dict[str, Any]:
+    def _calibration(self, name: str, words: Scored) -> dict[str, Measured]:
         """Calibration error and Brier score of the words that have probabilities, over segments by their seconds."""
         labels = words.labels[words.track]
         usable = (labels >= 0) & words.sure
@@ -172,22 +172,12 @@ class ZeroShot(Task):
         found = {}
         for metric, (measure, values) in wanted.items():
 
-            def statistic(rows: Ints, measure: Callable[..., float] = measure, given: Floats = values[usable]) -> float:
-                drawn = np.bincount(rows, minlength=len(words.groups))[words.track]
-                return measure(given, true, (words.weights * drawn)[segment])
+            def statistic(drawn: Ints, of: Callable[..., float] = measure, given: Floats = values[usable]) -> float:
+                return of(given, true, (words.weights * drawn[words.track])[segment])
 
-            interval = self._interval(statistic, words.groups)
             counts = {"queries": len(true), "candidates": int(words.sure.sum())}
-            found[f"calibration{name}/{metric}"] = {**interval, "chance": None, **counts}
+            found[f"calibration{name}/{metric}"] = words.units.statistic(statistic, **counts)
         return found
-
-    def _interval(self, statistic: Callable[[Ints], float], groups: NDArray[np.str_]) -> dict[str, float | None]:
-        """A statistic of tracks; without an interval where not all samples of them have one."""
-        value = statistic(np.arange(len(groups)))
-        found = bootstrap_statistic(statistic, groups, self.draws, self.seed) if self.draws else None
-        if found is None or np.isnan(found.low):
-            return {"value": value, "low": None, "high": None}
-        return {"value": value, "low": found.low, "high": found.high}
 
 
 class Scored(NamedTuple):
@@ -202,7 +192,7 @@ class Scored(NamedTuple):
         shares: of the reference's tracks that have the tag, ``(words,)``.
         track: of each segment.
         weights: the share of each segment that holds sound.
-        groups: of the tracks.
+        units: the tracks.
     """
 
     tags: tuple[str, ...]
@@ -213,7 +203,7 @@ class Scored(NamedTuple):
     shares: Floats
     track: Ints
     weights: Floats
-    groups: NDArray[np.str_]
+    units: Units
 
     def both(self) -> list[tuple[str, Floats]]:
         """The scores, and the cosines, with the endings of their metrics' names."""
@@ -228,7 +218,7 @@ class Scored(NamedTuple):
 def _together(scored: Sequence[Scored]) -> Scored:
     """The words of all tagsets; a tag of several tagsets is a word of each, told apart by its place."""
     first = scored[0]
-    joined = {
+    joined: dict[str, Any] = {
         name: np.concatenate([getattr(words, name) for words in scored], axis=-1)
         for name in ("labels", "cosines", "scores", "sure", "shares")
     }

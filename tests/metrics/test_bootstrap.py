@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from crossmodal.errors import InputError
-from crossmodal.metrics.bootstrap import bootstrap, bootstrap_statistic
+from crossmodal.metrics.bootstrap import bootstrap, sampled_means, sampled_statistic
 
 
 def test_interval_of_many_values_is_the_normal_one() -> None:
@@ -65,8 +65,9 @@ def test_bad_arguments_are_refused() -> None:
         bootstrap([1.0], level=95)
 
 
-def test_the_interval_of_a_mean_is_that_of_the_mean_as_a_statistic():
+def test_the_samples_of_a_mean_are_those_of_the_mean_as_a_statistic() -> None:
     values, groups = np.random.default_rng(0).random(40), np.arange(40) // 4
-    direct = bootstrap(values, groups, 300, seed=3)
-    general = bootstrap_statistic(lambda rows: float(values[rows].mean()), groups, 300, seed=3)
+    direct = sampled_means(values, groups, 300, seed=3)
+    general = sampled_statistic(lambda drawn: float(np.average(values, weights=drawn)), groups, 300, seed=3)
     assert general == pytest.approx(direct)
+    assert bootstrap(values, groups, 300, seed=3)[1:] == pytest.approx(np.quantile(direct, [0.025, 0.975]))

@@ -65,7 +65,7 @@ def by_loops(stand: Stand, tagset: str) -> float:
 
 def test_equals_a_plain_loop_without_tracks_of_the_same_group() -> None:
     stand = Stand()
-    found = Neighbours(draws=50).evaluate(stand)
+    found = Neighbours(draws=50).evaluate(stand).as_dict()
     assert found["mood/map"]["value"] == pytest.approx(by_loops(stand, "mood"))
     assert found["mood/map"]["queries"] == 6  # t6 has no tag of the set, and nobody shares t7's
     assert found["mood/map"]["candidates"] == 7
@@ -76,7 +76,7 @@ def test_equals_a_plain_loop_without_tracks_of_the_same_group() -> None:
 def test_a_tagset_shared_within_groups_alone_is_not_judged() -> None:
     stand = Stand()
     assert Neighbours().judged(stand.manifest) == ["mood"]
-    found = Neighbours(draws=0).evaluate(stand)
+    found = Neighbours(draws=0).evaluate(stand).as_dict()
     assert set(found) == {"mood/map", "map"}
     assert found["map"]["value"] == found["mood/map"]["value"]
     assert found["mood/map"]["low"] is None
@@ -84,7 +84,7 @@ def test_a_tagset_shared_within_groups_alone_is_not_judged() -> None:
 
 def test_the_primary_is_the_mean_over_tagsets() -> None:
     tags = {**TAGS, "place": {0: ["here"], 7: ["here"], 2: ["there"], 5: ["there"]}}
-    found = Neighbours(draws=0).evaluate(Stand(tags))
+    found = Neighbours(draws=0).evaluate(Stand(tags)).as_dict()
     assert found[Neighbours.primary]["value"] == pytest.approx(
         (found["mood/map"]["value"] + found["place/map"]["value"]) / 2
     )
@@ -92,6 +92,6 @@ def test_the_primary_is_the_mean_over_tagsets() -> None:
 
 def test_what_cannot_be_judged_is_told() -> None:
     with pytest.raises(InputError, match="no tagset 'moood'"):
-        Neighbours(["moood"]).evaluate(Stand())
+        Neighbours(["moood"]).evaluate(Stand()).as_dict()
     with pytest.raises(InputError, match="no two tracks of part test in different groups share a tag"):
-        Neighbours(["place"]).evaluate(Stand())
+        Neighbours(["place"]).evaluate(Stand()).as_dict()

@@ -54,21 +54,23 @@ def stand(distance: float, renamed: str = "") -> Stand:
 
 
 def test_separable_classes_are_told_apart() -> None:
-    found = Probe(["instrument"], draws=50).evaluate(stand(50.0))["instrument/balanced_accuracy"]
+    found = Probe(["instrument"], draws=50).evaluate(stand(50.0)).as_dict()["instrument/balanced_accuracy"]
     assert (found["value"], found["low"], found["high"]) == (1.0, 1.0, 1.0)
     assert (found["queries"], found["candidates"], found["chance"]) == (57, 3, pytest.approx(1 / 3))
     assert found["c"] == 0.001  # the first of those that are equally good
 
 
 def test_noise_stays_at_chance_within_its_interval() -> None:
-    found = Probe(["instrument"], draws=200).evaluate(stand(0.0))["instrument/balanced_accuracy"]
+    found = Probe(["instrument"], draws=200).evaluate(stand(0.0)).as_dict()["instrument/balanced_accuracy"]
     assert found["low"] < 1 / 3 < found["high"]
     assert 0 < found["low"] < found["value"] < found["high"] < 1
 
 
 def test_the_layer_is_the_one_asked_for() -> None:
     features, vectors = (
-        Probe(["instrument"], layer=layer, draws=10).evaluate(stand(5.0))["instrument/balanced_accuracy"]["value"]
+        Probe(["instrument"], layer=layer, draws=10)
+        .evaluate(stand(5.0))
+        .as_dict()["instrument/balanced_accuracy"]["value"]
         for layer in ("features", "vectors")
     )
     assert features > 0.95
@@ -77,19 +79,19 @@ def test_the_layer_is_the_one_asked_for() -> None:
 
 def test_the_interval_holds_the_value_and_is_that_of_its_seed() -> None:
     probe = Probe(["instrument"], draws=100, seed=1)
-    first, again = (probe.evaluate(stand(1.0))["instrument/balanced_accuracy"] for _ in range(2))
+    first, again = (probe.evaluate(stand(1.0)).as_dict()["instrument/balanced_accuracy"] for _ in range(2))
     assert first == again
     assert first["low"] < first["value"] < first["high"]
 
 
 def test_a_label_that_training_has_not_is_an_error() -> None:
     with pytest.raises(InputError, match="tagset 'instrument': test has labels that train has not: rebab"):
-        Probe(["instrument"]).evaluate(stand(1.0, renamed="rebab"))
+        Probe(["instrument"]).evaluate(stand(1.0, renamed="rebab")).as_dict()
 
 
 def test_an_unknown_tagset_is_an_error() -> None:
     with pytest.raises(InputError, match="makam"):
-        Probe(["makam"]).evaluate(stand(1.0))
+        Probe(["makam"]).evaluate(stand(1.0)).as_dict()
 
 
 def test_predictions_are_those_that_are_scored() -> None:
@@ -97,5 +99,5 @@ def test_predictions_are_those_that_are_scored() -> None:
     made = probe.predict(data, "instrument")
     assert list(made.labels) == list(data.part("test").labels("instrument"))
     recalls = [np.mean(made.predicted[made.labels == label] == label) for label in CLASSES]
-    assert probe.evaluate(data)["instrument/balanced_accuracy"]["value"] == pytest.approx(np.mean(recalls))
+    assert probe.evaluate(data).as_dict()["instrument/balanced_accuracy"]["value"] == pytest.approx(np.mean(recalls))
     assert 0.4 < np.mean(recalls) < 1

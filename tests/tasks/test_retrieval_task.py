@@ -91,7 +91,7 @@ def by_hand(stand: Stand) -> dict[str, list[list[int]]]:
 
 
 def test_figures_equal_a_plain_computation(stand: Stand) -> None:
-    figures = Retrieval(cutoffs=[1, 3], tags=False, draws=50).evaluate(stand)  # type: ignore[arg-type]
+    figures = Retrieval(cutoffs=[1, 3], tags=False, draws=50).evaluate(stand).as_dict()  # type: ignore[arg-type]
     for direction, found in by_hand(stand).items():
         for k in (1, 3):
             assert figures[f"{direction}/recall@{k}"]["value"] == pytest.approx(recall(found, k)), (direction, k)
@@ -107,7 +107,7 @@ def test_figures_equal_a_plain_computation(stand: Stand) -> None:
 
 
 def test_names_tell_direction_kind_language_and_cutoff(stand: Stand) -> None:
-    figures = Retrieval(cutoffs=[2], draws=0).evaluate(stand)  # type: ignore[arg-type]
+    figures = Retrieval(cutoffs=[2], draws=0).evaluate(stand).as_dict()  # type: ignore[arg-type]
     texts = {"", "/review", "/review/en", "/review/de", "/review/tr", "/caption", "/caption/en", "/tags"}
     texts |= {f"/tags/{language}" for language in Lexicon.load().languages}
     metrics = ("recall@2", "map", "median_rank")
@@ -142,7 +142,7 @@ def test_a_tag_is_asked_for_in_every_language(stand: Stand) -> None:
 def test_without_words_there_is_nothing_to_ask_with(stand: Stand) -> None:
     bare = Stand(Manifest.build(stand.manifest.tracks))
     with pytest.raises(InputError, match="retrieval: part test of split s has neither texts nor tags"):
-        Retrieval().evaluate(bare)  # type: ignore[arg-type]
+        Retrieval().evaluate(bare).as_dict()  # type: ignore[arg-type]
 
 
 def test_answers_say_what_each_text_finds(stand: Stand) -> None:

@@ -16,8 +16,8 @@ from crossmodal.checks import check_words
 from crossmodal.data.manifest import Manifest
 from crossmodal.embedding import Vectors
 from crossmodal.errors import InputError
+from crossmodal.judgement import Units
 from crossmodal.metrics import chance
-from crossmodal.metrics.bootstrap import bootstrap_statistic
 from crossmodal.model import TrackVectors
 from crossmodal.tasks.zero_shot import ZeroShot
 from crossmodal.zero_shot import word_vectors
@@ -83,7 +83,7 @@ def stand() -> Stand:
 
 @pytest.fixture(scope="module")
 def figures(stand: Stand) -> dict[str, dict[str, float]]:
-    return ZeroShot(draws=12).evaluate(stand)  # type: ignore[arg-type]
+    return ZeroShot(draws=12).evaluate(stand).as_dict()  # type: ignore[arg-type]
 
 
 @cache
@@ -131,14 +131,16 @@ def test_words_rank_tracks(stand: Stand, figures: dict[str, dict[str, float]], e
 def test_intervals_draw_whole_groups_again(stand: Stand, figures: dict[str, dict[str, float]]) -> None:
     columns = [(truth(stand, "instrument", tag), means(stand, tag, True)) for tag in TAGSETS["instrument"]]
 
-    def precision(rows: np.ndarray) -> float:
+    def precision(drawn: np.ndarray) -> float:
+        rows = np.repeat(np.arange(len(drawn)), drawn)
         return float(np.mean([average_precision_score(np.array(t)[rows], np.array(m)[rows]) for t, m in columns]))
 
     tracks = stand.part("test").tracks
-    found = bootstrap_statistic(precision, list(tracks["group"].where(tracks["group"] != "", tracks["track_id"])), 12)
+    groups = tracks["group"].where(tracks["group"] != "", tracks["track_id"])
+    found = Units(list(tracks["track_id"]), list(groups), 12).statistic(precision)
     figure = figures["text_to_audio/instrument/map"]
-    assert [figure[key] for key in ("value", "low", "high")] == pytest.approx(list(found))
-    assert found.low < found.high
+    assert [figure[key] for key in ("value", "low", "high")] == pytest.approx([found.value, found.low, found.high])
+    assert figure["low"] < figure["high"]
 
 
 @pytest.mark.parametrize("ending", ["", "_of_cosines"])
@@ -209,7 +211,7 @@ def test_names_tell_direction_tagset_and_metric(figures: dict[str, dict[str, flo
 
 
 def test_a_language_puts_the_tags_into_its_words(stand: Stand, figures: dict[str, dict[str, float]]) -> None:
-    german = ZeroShot(language="de", tagsets=["instrument"], draws=0).evaluate(stand)  # type: ignore[arg-type]
+    german = ZeroShot(language="de", tagsets=["instrument"], draws=0).evaluate(stand).as_dict()  # type: ignore[arg-type]
     assert "text_to_audio/mood/map" not in german
     assert german["text_to_audio/instrument/map"]["value"] != figures["text_to_audio/instrument/map"]["value"]
     assert german["text_to_audio/instrument/map"]["low"] is None
@@ -224,7 +226,7 @@ def test_a_language_puts_the_tags_into_its_words(stand: Stand, figures: dict[str
 
 
 def test_the_same_again(stand: Stand, figures: dict[str, dict[str, float]]) -> None:
-    assert ZeroShot(draws=12).evaluate(stand) == figures  # type: ignore[arg-type]
+    assert ZeroShot(draws=12).evaluate(stand).as_dict() == figures  # type: ignore[arg-type]
 
 
 def test_an_experiment_without_words_cannot_have_it() -> None:
@@ -238,8 +240,8 @@ def test_mistakes_are_told(stand: Stand) -> None:
     with pytest.raises(InputError, match="tagsets is empty"):
         ZeroShot(tagsets=[])
     with pytest.raises(InputError, match=r"has no tagset moood; it has instrument, mood, same"):
-        ZeroShot(tagsets=["moood"]).evaluate(stand)  # type: ignore[arg-type]
+        ZeroShot(tagsets=["moood"]).evaluate(stand).as_dict()  # type: ignore[arg-type]
     with pytest.raises(InputError, match="calibrated on part valid, so it cannot judge it"):
-        ZeroShot().evaluate(stand, "valid")  # type: ignore[arg-type]
+        ZeroShot().evaluate(stand, "valid").as_dict()  # type: ignore[arg-type]
     with pytest.raises(InputError, match="part test has no tag that some of its tracks have and others lack"):
-        ZeroShot(tagsets=["same"]).evaluate(stand)  # type: ignore[arg-type]
+        ZeroShot(tagsets=["same"]).evaluate(stand).as_dict()  # type: ignore[arg-type]

@@ -1,0 +1,134 @@
+"""What a task finds: figures, the samples that their intervals come from, and the tables they were computed from.
+
+A figure is sampled by the bootstrap over *units*: tracks, or queries, in groups (artists, albums) that stand or fall
+together. The samples are drawn from the names of the groups and a seed alone, so two systems that are judged on the
+same units are drawn alike, sample by sample: the differences of their samples are a paired test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from crossmodal.errors import InputError
+from crossmodal.metrics.bootstrap import LEVEL, sampled_means, sampled_statistic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One figure.
+
+    Attributes:
+        value: the figure.
+        low: of its interval at the level `LEVEL`; None where it was not sampled, or not every sample has a figure.
+        high: likewise.
+        chance: what a random order, or a guess, is expected to reach; None where that is not known.
+        queries: how many units were asked.
+        candidates: among how many items, or classes.
+        more: what else belongs to it, such as the setting that was chosen on valid; plain values.
+        samples: the figure on each sample, ``(draws,)``; None where it was not sampled.
+        units: names what was sampled: samples of equal names belong together one by one.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    chance: float | None = None
+    queries: int | None = None
+    candidates: int | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+    samples: Floats | None = None
+    units: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As results.json has it: all but the samples."""
+        names = ("value", "low", "high", "chance", "queries", "candidates")
+        return {name: getattr(self, name) for name in names} | dict(self.more)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a task found.
+
+    Attributes:
+        metrics: by name, ``<direction>/<measure>`` or ``<tagset>/<measure>``.
+        tables: what they were computed from, to be looked at, plotted and judged anew, by name. Two are known to
+            others: ``<tagset>/truth`` and ``<tagset>/scores``, a row a track (the index, ``track_id``), a column a tag,
+            1, 0 or -1 for unknown, and scores of which greater is more likely.
+    """
+
+    metrics: dict[str, Measured]
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """The metrics as results.json has them."""
+        return {name: figure.as_dict() for name, figure in self.metrics.items()}
+
+
+@dataclass(frozen=True)
+class Units:
+    """What the bootstrap draws from.
+
+    Attributes:
+        ids: of the units: tracks or queries.
+        groups: of the units, one each; whole groups are drawn.
+        draws: how many samples; 0 for none.
+        seed: of the draws.
+    """
+
+    ids: Sequence[str]
+    groups: Sequence[str]
+    draws: int = 1000
+    seed: int = 0
+
+    @cached_property
+    def name(self) -> str:
+        """Sixteen hex digits that say which units are drawn how."""
+        digest = hashlib.blake2b(f"{self.draws} {self.seed}".encode(), digest_size=8)
+        for pair in zip(self.ids, self.groups, strict=True):
+            digest.update(repr(tuple(map(str, pair))).encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+    def mean(self, values: ArrayLike, **more: Any) -> Measured:
+        """The mean of a value a unit, ``(units,)``; NaN for units that have none, which are left out and not counted.
+
+        Args:
+            values: one a unit.
+            more: other attributes of `Measured`; ``queries`` is the number of values unless given.
+        """
+        numbers = np.asarray(values, dtype=np.float64)
+        known = np.flatnonzero(~np.isnan(numbers))
+        if not len(known) or np.isinf(numbers).any():
+            raise InputError(f"the mean of {len(numbers)} units: values must be finite, and at least one")
+        if len(known) < len(numbers):
+            return self.select(known).mean(numbers[known], **more)
+        samples = sampled_means(numbers, self.groups, self.draws, self.seed) if self.draws else None
+        return self._measured(float(numbers.mean()), samples, more)
+
+    def statistic(self, statistic: Callable[[Ints], float], **more: Any) -> Measured:
+        """What is no mean: ``statistic`` of how often each unit counts, ``(units,)``; once for the figure."""
+        samples = sampled_statistic(statistic, self.groups, self.draws, self.seed) if self.draws else None
+        return self._measured(statistic(np.ones(len(self.ids), dtype=np.int64)), samples, more)
+
+    def select(self, rows: Ints) -> Units:
+        """Some of the units."""
+        return Units([self.ids[row] for row in rows], [self.groups[row] for row in rows], self.draws, self.seed)
+
+    def _measured(self, value: float, samples: Floats | None, more: dict[str, Any]) -> Measured:
+        described = {"queries": len(self.ids)} | more
+        if samples is None or not np.isfinite(samples).all():  # a sample without a figure would narrow the interval
+            return Measured(value, **described)
+        low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return Measured(value, float(low), float(high), samples=samples, units=self.name, **described)

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from crossmodal.errors import InputError
+from crossmodal.judgement import Units
+
+IDS, GROUPS = [f"t{n}" for n in range(12)], [f"g{n // 3}" for n in range(12)]
+UNITS = Units(IDS, GROUPS, draws=200)
+
+
+def test_two_systems_on_the_same_units_are_drawn_alike() -> None:
+    values = np.random.default_rng(0).random(12)
+    one, other = UNITS.mean(values), UNITS.mean(values + 0.25)
+    assert one.units == other.units
+    assert one.samples is not None
+    assert other.samples is not None
+    assert other.samples - one.samples == pytest.approx(np.full(200, 0.25))
+    assert one.low == pytest.approx(np.quantile(one.samples, 0.025))
+
+
+def test_units_without_a_value_are_left_out_and_not_counted() -> None:
+    values = np.where(np.arange(12) % 2 == 0, np.arange(12.0), np.nan)
+    found = UNITS.mean(values, chance=0.5)
+    assert (found.value, found.queries, found.chance) == (5.0, 6, 0.5)
+    assert found.units == UNITS.select(np.arange(0, 12, 2)).mean(values[::2]).units != UNITS.name
+
+
+@pytest.mark.parametrize(
+    "other", [Units(IDS[::-1], GROUPS, 200), Units(IDS, IDS, 200), Units(IDS, GROUPS, 100), Units(IDS, GROUPS, 200, 1)]
+)
+def test_other_units_have_another_name(other: Units) -> None:
+    assert other.name != UNITS.name
+
+
+def test_a_statistic_that_a_sample_lacks_has_no_interval() -> None:
+    found = UNITS.statistic(lambda drawn: float("nan") if drawn[0] == 0 else 1.0)
+    assert (found.value, found.low, found.samples) == (1.0, None, None)
+
+
+def test_without_draws_there_is_no_interval() -> None:
+    found = Units(IDS, GROUPS, draws=0).mean(np.ones(12))
+    assert (found.value, found.low, found.high, found.samples) == (1.0, None, None, None)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_mean_of_nothing_or_of_infinity_is_refused(value: float) -> None:
+    with pytest.raises(InputError, match="at least one"):
+        UNITS.mean(np.full(12, value))
