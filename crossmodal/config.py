@@ -232,7 +232,7 @@ def _composed(path: Path, chain: tuple[Path, ...]) -> Block:
     """The file's content over that of its defaults; ``chain`` holds the files that led here."""
     if path.resolve() in chain:
         raise InputError(f"{path}: its defaults lead back to itself ({' -> '.join(p.name for p in chain)})")
-    content = _read(path)
+    content = read(path)
     defaults = content.pop("defaults", [])
     if not fits(defaults, list[str]):
         raise InputError(f"{path}: defaults is {defaults!r}, but must be a list of names of files beside it")
@@ -242,7 +242,8 @@ def _composed(path: Path, chain: tuple[Path, ...]) -> Block:
     return _merged(composed, content)
 
 
-def _read(path: Path) -> Block:
+def read(path: Path) -> Block:
+    """The content of a YAML file that holds keys and values; references in it stay as they are."""
     try:
         content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except OSError as error:

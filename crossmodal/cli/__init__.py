@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ import typer
 
 from crossmodal import __version__
 from crossmodal.cli import data, index, mapping, tag
+from crossmodal.cli.evaluating import evaluate
 from crossmodal.cli.searching import search
 from crossmodal.cli.serve import serve
 from crossmodal.cli.shared import EngineName, ManifestFolder, RunFolder, Workers, say
@@ -114,32 +114,7 @@ def embed(
 
 app.command()(search)
 app.command()(serve)
-
-
-@app.command()
-def evaluate(
-    run: RunFolder,
-    task: Annotated[
-        list[str] | None, typer.Option(help="A task with settings: retrieval, or probe.tagsets=[makam].")
-    ] = None,
-    part: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Judge a run by its experiment's tasks, or by the named ones."""
-    from crossmodal.evaluation import evaluate as judged
-    from crossmodal.evaluation import line, open_run, task_settings
-
-    opened, embedded = open_run(run)
-    results = judged(embedded, task_settings(task) if task else opened.config.tasks, part)
-    if as_json:
-        say(json.dumps(results, indent=1))
-        return
-    for name, found in results["tasks"].items():
-        for metric, value in found["metrics"].items():
-            say(f"{name}  {metric}: {line(value)}")
-    split = results["split"]
-    where = f"split {split['name']} ({split['hash']}), part {split['part']}, {split['tracks']} tracks"
-    say(f"{where}; model {results['model']}")
+app.command()(evaluate)
 
 
 @app.command()

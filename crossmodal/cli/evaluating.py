@@ -1,0 +1,112 @@
+"""The command that judges a run: by tasks, or by named protocols."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from crossmodal.cli.shared import say
+from crossmodal.errors import InputError
+
+
+def evaluate(
+    run: Annotated[Path | None, typer.Argument(help="A run's folder, or its experiment's.", show_default=False)] = None,
+    more: Annotated[list[str] | None, typer.Argument(help="Further protocols.", show_default=False)] = None,
+    protocol: Annotated[list[str] | None, typer.Option(help="A protocol, or a .yaml file of one's own.")] = None,
+    manifest: Annotated[Path | None, typer.Option(help="A manifest's folder: other data than the run's own.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="A task: retrieval, or probe.tagsets=[makam].")] = None,
+    part: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
+    show: Annotated[bool, typer.Option("--list", help="Show the protocols, or all of those that are named.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Judge a run by its experiment's tasks, by the named ones, or by protocols."""
+    names = [*(protocol or []), *(more or [])]
+    if show:
+        _show(names, as_json)
+    elif run is None:
+        raise InputError("evaluate needs a run's folder; --list shows the protocols without one")
+    elif protocol:
+        _refuse_both("--protocol", "--task" if task else None, "--part" if part != "test" else None)
+        _by_protocols(run, names, manifest, as_json)
+    else:
+        _refuse_both("tasks", more[0] if more else None, "--manifest" if manifest else None)
+        _by_tasks(run, task or [], part, as_json)
+
+
+def _refuse_both(way: str, *given: str | None) -> None:
+    """What one way of judging does not read is refused, not passed over."""
+    if odd := [option for option in given if option]:
+        raise InputError(
+            f"{odd[0]} does not go with {way}: a protocol says which tasks judge which part, of which data"
+        )
+
+
+def _show(names: list[str], as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from crossmodal import protocols
+
+    known = {name: protocols.load(name) for name in names or protocols.names()}
+    if as_json:
+        say(json.dumps({name: asdict(protocol) for name, protocol in known.items()}, indent=1, ensure_ascii=False))
+        return
+    width = max(map(len, known), default=0)
+    for name, protocol in known.items():
+        where = f"{protocol.data.source}, split {protocol.data.split}"
+        say(f"{name:{width}}  {protocol.title} [{where}; {', '.join(protocol.tasks)}]")
+        if names:
+            _whole(protocol)
+
+
+def _whole(protocol: Any) -> None:
+    say(protocol.about.strip())
+    say(f"split hash: {protocol.data.hash or 'not pinned; the results tell it'}")
+    say(f"train and test share no: {', '.join(protocol.forbids) or 'nothing is forbidden, what they share is told'}")
+    say(f"tasks: {json.dumps(protocol.tasks)}")
+    for paper in protocol.papers:
+        say(f"used by: {paper}")
+
+
+def _by_protocols(run: Path, names: list[str], manifest: Path | None, as_json: bool) -> None:
+    from crossmodal import results
+    from crossmodal.data.manifest import Manifest
+    from crossmodal.judging import Judge
+    from crossmodal.runs import find_run
+
+    told = (lambda text: None) if as_json else say
+    judge = Judge(find_run(run), None if manifest is None else Manifest.load(manifest), told)
+    folders = {name: judge.by(name) for name in names}
+    found = {name: results.read(folder).found for name, folder in folders.items()}
+    if as_json:
+        say(json.dumps(found, indent=1, ensure_ascii=False))
+        return
+    for name, one in found.items():
+        say(f"{name}: {one['protocol']['title']}")
+        _tell(one)
+        say(f"  written to {folders[name]}")
+
+
+def _by_tasks(run: Path, task: list[str], part: str, as_json: bool) -> None:
+    from crossmodal.evaluation import evaluate as judged
+    from crossmodal.evaluation import open_run, task_settings
+
+    opened, embedded = open_run(run)
+    results = judged(embedded, task_settings(task) if task else opened.config.tasks, part)
+    if as_json:
+        say(json.dumps(results, indent=1))
+    else:
+        _tell(results)
+
+
+def _tell(results: dict[str, Any]) -> None:
+    from crossmodal.evaluation import line
+
+    for name, found in results["tasks"].items():
+        for metric, value in found["metrics"].items():
+            say(f"{name}  {metric}: {line(value)}")
+    split = results["split"]
+    where = f"split {split['name']} ({split['hash']}), part {split['part']}, {split['tracks']} tracks"
+    say(f"{'synthetic data, ' if results['synthetic'] else ''}{where}; model {results['model']}")

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tiny import Answer, Trained
+
+from crossmodal import protocols, results
+from crossmodal.data.manifest import Manifest
+from crossmodal.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def run(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tiny run, to be judged and written to."""
+    return shutil.copytree(trained.folder, tmp_path_factory.mktemp("judged") / "run")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Any:
+    """Writes a protocol of one's own."""
+
+    def write(**changes: Any) -> Path:
+        content: dict[str, Any] = {
+            "title": "Register by neighbours",
+            "data": {"source": "any", "split": "run"},
+            "tasks": {"neighbours": {"tagsets": ["register"], "draws": 50}},
+        }
+        path = tmp_path / "mine.yaml"
+        path.write_text(yaml.safe_dump({**content, **changes}), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", protocols.names())
+def test_every_protocol_names_tasks_and_settings_that_there_are(name: str) -> None:
+    protocol = protocols.load(name)
+    protocols.check_tasks(protocol, name)
+    assert protocol.title == protocol.title.strip()
+    assert protocol.about.strip()
+    assert protocol.tasks
+
+
+def test_the_list_names_each(ask: Answer) -> None:
+    lines = ask("evaluate", "--list").splitlines()
+    assert [line.split()[0] for line in lines] == protocols.names()
+    whole = ask("evaluate", "--list", "--protocol", "retrieval")
+    assert "split hash" in whole
+    assert protocols.load("retrieval").about.strip() in whole
+    assert json.loads(ask("evaluate", "--list", "--json")).keys() == set(protocols.names())
+
+
+def test_a_run_is_judged_and_the_results_say_how(ask: Answer, run: Path, own: Any) -> None:
+    path = own(papers=["Someone, Somewhere, 2020"])
+    said = ask("evaluate", run, "--protocol", path)
+    assert "neighbours  register/map: " in said
+    found = results.read(run / "protocols" / "mine")
+    assert found.found["protocol"]["papers"] == ["Someone, Somewhere, 2020"]
+    assert found.found["split"]["name"] == "combination"
+    figure = found.found["tasks"]["neighbours"]["metrics"]["register/map"]
+    assert figure["low"] < figure["value"] < figure["high"]
+    assert found.samples["neighbours", "register/map"].values.shape == (50,)
+    assert json.loads(ask("evaluate", run, "--protocol", path, "--json"))[str(path)] == found.found
+
+
+def test_several_names_may_follow_one_option(ask: Answer, run: Path, own: Any) -> None:
+    said = ask("evaluate", run, "--protocol", own(), "retrieval")
+    assert said.index("mine.yaml: ") < said.index("retrieval: ")
+
+
+def test_other_data_than_the_run_s_own(ask: Answer, fail: Answer, run: Path, own: Any, tmp_path: Path) -> None:
+    manifest = Manifest.load(run / "manifest")
+    tracks = manifest.tracks["track_id"]
+    manifest.select(set(tracks[: len(tracks) - 2])).save(tmp_path / "smaller")
+    refused = own(data={"source": "synthetic", "split": "combination", "hash": "0" * 16})
+    assert "has hash" in fail("evaluate", run, "--protocol", refused, "--manifest", tmp_path / "smaller")
+    ask("evaluate", run, "--protocol", own(), "--manifest", tmp_path / "smaller")
+    found = results.read(run / "protocols" / "mine").found
+    assert found["data"]["tracks"] == len(tracks) - 2
+
+
+def test_what_does_not_suit_is_refused(fail: Answer, run: Path, own: Any) -> None:
+    def refused(**changes: Any) -> str:
+        return fail("evaluate", run, "--protocol", own(**changes))
+
+    assert "crossmodal data gtzan" in refused(data={"source": "gtzan", "split": "filtered"})
+    assert "judges split 'artists', but the tracks have" in refused(data={"source": "any", "split": "artists"})
+    assert "has no setting 'tagset'" in refused(tasks={"neighbours": {"tagset": ["register"]}})
+    assert "no setting 'heads'" in refused(heads=3)
+    assert "no protocol 'retreival'" in fail("evaluate", run, "--protocol", "retreival")
+    assert "--task does not go with" in fail("evaluate", run, "--protocol", "retrieval", "--task", "retrieval")
+    assert "needs a run's folder" in fail("evaluate")
+    assert "extra does not go with" in fail("evaluate", run, "extra")
+
+
+def test_a_model_of_audio_alone_is_not_asked_with_words(monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
+    from crossmodal.judging import Judge
+    from crossmodal.runs import find_run
+
+    judge = Judge(find_run(run), None, print)
+    monkeypatch.setattr(judge.model, "reads", False)
+    with pytest.raises(InputError, match="a model of audio alone"):
+        judge.by("retrieval")
