@@ -37,10 +37,12 @@ def test_torch_and_torchaudio_of_this_machine_fit():
     assert doctor._pair().state == "ok"
 
 
+@pytest.mark.slow
 def test_faiss_and_torch_of_this_machine_live_in_one_process():
     assert doctor._faiss().state == "ok"
 
 
+@pytest.mark.slow
 def test_the_precision_is_the_one_that_training_chooses():
     precision = pytest.importorskip("crossmodal.precision")
     result, error = doctor._tried(doctor.TORCH)

@@ -87,6 +87,7 @@ def hits(reader: Reader, texts: list[str]) -> np.ndarray:
     return (found == np.repeat(np.arange(len(WORDS)), 6)).astype(float)
 
 
+@pytest.mark.slow
 def test_a_decisive_sentence_after_token_512_is_found(reader: Reader, reviews: list[str]) -> None:
     assert hits(reader, reviews).mean() > 0.8
 

@@ -162,6 +162,7 @@ def test_a_partition_holds_the_tracks_of_its_file_alone(tmp_path):
     assert reasons["TR0003missing"] == REASONS["missing"]
 
 
+@pytest.mark.slow
 def test_what_broke_after_it_was_extracted_and_what_another_list_skipped_stays_skipped(tmp_path):
     tidfile = corpus(tmp_path / "music", 28, 7)
     both(tidfile, tmp_path / "shards")

@@ -116,6 +116,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "dim", "columns"),
     [("gathered", 1, (3, 1)), ("gathered rows", 0, (3, 1)), ("gathered none of one's own", 1, (3, 0))],

@@ -31,6 +31,7 @@ def end(folder: Path) -> tuple[dict[str, object], bytes, list[dict[str, float]]]
     return kept, (run.model / "model.safetensors").read_bytes(), run.metrics()
 
 
+@pytest.mark.slow
 def test_a_training_killed_twice_ends_bit_for_bit_like_one_that_was_not(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -283,6 +283,7 @@ def test_the_settings_of_the_front_end_are_those_of_the_store(trained: Trained) 
     assert registry.names("objectives")
 
 
+@pytest.mark.slow
 def test_waveforms_of_a_store_train_as_those_of_the_files(configure: Configure) -> None:
     """The front end `raw` keeps decoded samples: the same crops, and so the same losses but for 16 bits."""
     settings = "frontend: {name: raw, sample_rate: 8000}, strides: [4, 4, 4, 2], channels: [4, 4, 4, 4, 8]"

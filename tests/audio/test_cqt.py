@@ -168,6 +168,7 @@ def test_impossible_settings_are_refused(other, words):
         CQT(**{**SMALL, **other})
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("librosa") is None, reason="librosa is not installed")
 def test_shape_and_peaks_are_librosas():
     with warnings.catch_warnings():

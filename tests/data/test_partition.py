@@ -101,6 +101,7 @@ def test_parts_of_a_stratum_are_within_one_of_exact(found, fractions, rng):
     assert again.reindex(parts.index).equals(parts)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.text("abc", max_size=2), FEW), min_size=1, max_size=40))
 def test_no_group_is_cut_by_strata(found):

@@ -356,6 +356,7 @@ class Impossible(Features):
         raise InputError("its model is gone")
 
 
+@pytest.mark.slow
 def test_what_a_process_cannot_start_with_is_told(manifest, tmp_path):
     with (
         pytest.raises(InputError, match="its model is gone"),

@@ -28,6 +28,7 @@ def test_committed_without_outputs_and_in_one_form(path):
     assert path.read_text(encoding="utf-8") == nbformat.writes(notebook) + "\n"
 
 
+@pytest.mark.slow
 def test_prepare_experiment_metadata(tmp_path):
     small = ["data.tracks=48", "data.duration_s=2.0", "data.workers=1", f"data.root={tmp_path / 'synthetic'}"]
     given = {"overrides": [*small, "seed=7"], "work": str(tmp_path / "work")}
