@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from crossmodal.data.lexicon import Lexicon
 from crossmodal.data.manifest import same_words
-from crossmodal.errors import InputError
+from crossmodal.errors import InputError, listed
+from crossmodal.settings import fits
 
+PLACE = "{}"  # where the word stands in a template
 SEPARATORS = re.compile(r"[\n,،、，]")  # also the commas of Arabic and Chinese
 
 
@@ -36,15 +41,54 @@ def distinct(words: Iterable[str]) -> list[str]:
     return list(found.values())
 
 
-def prompts(word: str, language: str) -> list[str]:
-    """The texts that stand for a word: each of the language's sentences, with each thing that the lexicon calls it.
+def prompts(word: str, language: str, templates: Sequence[str] | None = None) -> list[str]:
+    """The texts that stand for a word: each thing that the lexicon calls it, in each template, name by name.
 
     A word that the lexicon lacks stands in them as it is; in a language that the lexicon lacks it stands alone.
+
+    Args:
+        word: such as a tag.
+        language: of the names, and of the templates.
+        templates: sentences with ``{}`` in the word's place; the lexicon's of the language if None.
     """
     lexicon = Lexicon.load()
-    if language not in lexicon.languages:
-        return [word]
-    return [frame.format(tags=name) for name in lexicon.words(word, language) for frame in lexicon.frames[language]]
+    names = lexicon.words(word, language) if language in lexicon.languages else [word]
+    sentences = own_templates(language) if templates is None else templates
+    return [sentence.replace(PLACE, name) for name in names for sentence in sentences]
+
+
+def own_templates(language: str) -> tuple[str, ...]:
+    """The lexicon's sentences of a language, ``{}`` in the word's place; the word alone in one that it lacks."""
+    return tuple(frame.replace("{tags}", PLACE) for frame in Lexicon.load().frames.get(language, (PLACE,)))
+
+
+def read_templates(given: Mapping[str, Sequence[str]] | str) -> dict[str, tuple[str, ...]]:
+    """Templates by language: those given, or those of a file, YAML or JSON, that holds such a mapping.
+
+    Raises:
+        InputError: a file that is not there or holds anything else, a language without templates, or a template that
+            has not one ``{}``, or stands twice.
+    """
+    where, content = ("templates", given) if not isinstance(given, str) else (given, _mapping(Path(given)))
+    if not fits(content, dict[str, list[str]]) or not content:
+        raise InputError(f"{where}: templates are a list of sentences a language, such as {{en: ['music with {{}}']}}")
+    for language, sentences in content.items():
+        if not sentences:
+            raise InputError(f"{where}: language {language} has no templates; give one at least, or leave it out")
+        if wrong := [sentence for sentence in sentences if sentence.count(PLACE) != 1]:
+            raise InputError(f"{where}: {language}: {wrong[0]!r} must have {PLACE} once, where the word is to stand")
+        if len(set(sentences)) < len(sentences):
+            raise InputError(f"{where}: {language}: a template stands twice: {listed(sentences)}")
+    return {language: tuple(sentences) for language, sentences in content.items()}
+
+
+def _mapping(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))  # JSON is YAML
+    except OSError as error:
+        raise InputError(f"{path}: templates cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is neither YAML nor JSON: {' '.join(str(error).split())}") from error
 
 
 def meant(word: str, language: str, tags: Iterable[str]) -> frozenset[str]:

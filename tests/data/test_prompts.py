@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crossmodal.data.lexicon import Lexicon
-from crossmodal.data.prompts import distinct, meant, prompts, read_words
+from crossmodal.data.prompts import distinct, meant, own_templates, prompts, read_templates, read_words
 from crossmodal.errors import InputError
 
 
@@ -77,3 +77,49 @@ def test_a_word_names_the_tag_of_its_name_or_what_the_lexicon_calls_so():
     assert meant("Kirchenorgel", "ja", tags) == frozenset()
     assert meant("trumpet", "en", tags) == frozenset()
     assert meant("church organ", "en", ("organ", "church organ")) == {"church organ"}  # its own name goes first
+
+
+def test_templates_of_ones_own_take_the_place_of_the_lexicons():
+    texts = prompts("organ", "de", ["{} spielt", "Klang: {}"])
+    assert texts[:2] == ["Orgel spielt", "Klang: Orgel"]
+    assert len(texts) == 2 * len(Lexicon.load().words("organ", "de"))
+    assert prompts("尺八", "ja", ["{}の音"]) == ["尺八の音"]
+    assert prompts("a {0} {tags}", "ja", ["{}!"]) == ["a {0} {tags}!"]
+    assert prompts("organ", "fr", own_templates("fr")) == prompts("organ", "fr")
+    assert own_templates("ja") == ("{}",)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"en": ["music with {}", "{}"], "pt": ["som de {}"]}', "en: ['music with {}', '{}']\npt: ['som de {}']"]
+)
+def test_templates_may_stand_in_a_file(tmp_path, text):
+    (tmp_path / "own").write_text(text, encoding="utf-8")
+    expected = {"en": ("music with {}", "{}"), "pt": ("som de {}",)}
+    assert read_templates(str(tmp_path / "own")) == expected
+    assert read_templates({"en": ["music with {}", "{}"], "pt": ["som de {}"]}) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "templates are a list of sentences a language"),
+        ({"en": []}, "language en has no templates"),
+        ({"en": ["music"]}, "en: 'music' must have {} once"),
+        ({"en": ["{} and {}"]}, "must have {} once"),
+        ({"en": ["{}", "{}"]}, "en: a template stands twice"),
+    ],
+)
+def test_templates_that_cannot_be_meant_are_told(given, message):
+    with pytest.raises(InputError, match=message.replace("{}", r"\{\}")):
+        read_templates(given)
+
+
+def test_files_of_templates_that_cannot_be_read_are_told(tmp_path):
+    (tmp_path / "list.yaml").write_text("[a, b]")
+    (tmp_path / "broken.yaml").write_text("en: [")
+    with pytest.raises(InputError, match=r"none\.yaml: templates cannot be read: No such file"):
+        read_templates(str(tmp_path / "none.yaml"))
+    with pytest.raises(InputError, match=r"list\.yaml: templates are a list of sentences a language"):
+        read_templates(str(tmp_path / "list.yaml"))
+    with pytest.raises(InputError, match=r"broken\.yaml is neither YAML nor JSON"):
+        read_templates(str(tmp_path / "broken.yaml"))
