@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossmodal.errors import InputError
-from crossmodal.metrics.bootstrap import LEVEL, sampled_means, sampled_statistic
+from crossmodal.metrics.bootstrap import LEVEL, sampled_means, sampled_statistic, samples
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,21 +114,34 @@ class Units:
             raise InputError(f"the mean of {len(numbers)} units: values must be finite, and at least one")
         if len(known) < len(numbers):
             return self.select(known).mean(numbers[known], **more)
-        samples = sampled_means(numbers, self.groups, self.draws, self.seed) if self.draws else None
-        return self._measured(float(numbers.mean()), samples, more)
+        means = sampled_means(numbers, self.groups, self.draws, self.seed) if self.draws else None
+        return self._measured(float(numbers.mean()), means, more)
 
     def statistic(self, statistic: Callable[[Ints], float], **more: Any) -> Measured:
         """What is no mean: ``statistic`` of how often each unit counts, ``(units,)``; once for the figure."""
-        samples = sampled_statistic(statistic, self.groups, self.draws, self.seed) if self.draws else None
-        return self._measured(statistic(np.ones(len(self.ids), dtype=np.int64)), samples, more)
+        values = sampled_statistic(statistic, self.groups, self.draws, self.seed) if self.draws else None
+        return self._measured(statistic(np.ones(len(self.ids), dtype=np.int64)), values, more)
+
+    def statistics(self, statistics: Callable[[Ints], Mapping[str, Floats]], **more: Any) -> dict[str, Measured]:
+        """Several figures by name, from the same samples.
+
+        Args:
+            statistics: from ``drawn (samples, units)``, how often each unit counts in some of the samples, to each
+                figure on each of them, ``(samples,)``.
+            more: other attributes of all the figures.
+        """
+        found = statistics(np.ones((1, len(self.ids)), dtype=np.int64))
+        parts = [statistics(drawn) for drawn in samples(self.groups, self.draws, self.seed)]
+        drawn = {name: np.concatenate([part[name] for part in parts]) if parts else None for name in found}
+        return {name: self._measured(float(figure[0]), drawn[name], more) for name, figure in found.items()}
 
     def select(self, rows: Ints) -> Units:
         """Some of the units."""
         return Units([self.ids[row] for row in rows], [self.groups[row] for row in rows], self.draws, self.seed)
 
-    def _measured(self, value: float, samples: Floats | None, more: dict[str, Any]) -> Measured:
+    def _measured(self, value: float, sampled: Floats | None, more: dict[str, Any]) -> Measured:
         described = {"queries": len(self.ids)} | more
-        if samples is None or not np.isfinite(samples).all():  # a sample without a figure would narrow the interval
+        if sampled is None or not np.isfinite(sampled).all():  # a sample without a figure would narrow the interval
             return Measured(value, **described)
-        low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return Measured(value, float(low), float(high), samples=samples, units=self.name, **described)
+        low, high = np.quantile(sampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return Measured(value, float(low), float(high), samples=sampled, units=self.name, **described)

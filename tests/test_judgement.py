@@ -5,6 +5,7 @@ import pytest
 
 from crossmodal.errors import InputError
 from crossmodal.judgement import Units
+from crossmodal.metrics import bootstrap
 
 IDS, GROUPS = [f"t{n}" for n in range(12)], [f"g{n // 3}" for n in range(12)]
 UNITS = Units(IDS, GROUPS, draws=200)
@@ -37,6 +38,23 @@ def test_other_units_have_another_name(other: Units) -> None:
 def test_a_statistic_that_a_sample_lacks_has_no_interval() -> None:
     found = UNITS.statistic(lambda drawn: float("nan") if drawn[0] == 0 else 1.0)
     assert (found.value, found.low, found.samples) == (1.0, None, None)
+
+
+def test_several_figures_of_the_same_samples_are_those_of_each_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(1).random((12, 2))
+    alone = [UNITS.statistic(lambda drawn, k=k: float(drawn @ values[:, k]), chance=0.1) for k in range(2)]
+    monkeypatch.setattr(bootstrap, "CELLS", 90)  # seven samples at a time
+
+    def sums(drawn: np.ndarray) -> dict[str, np.ndarray]:
+        assert len(drawn) <= 7
+        return dict(zip("ab", (drawn @ values).T, strict=True))
+
+    found = UNITS.statistics(sums, chance=0.1)
+    for figure, other in zip(found.values(), alone, strict=True):
+        assert figure.as_dict() == pytest.approx(other.as_dict())
+        assert figure.samples == pytest.approx(other.samples)
+        assert figure.units == other.units == UNITS.name
+    assert Units(IDS, GROUPS, draws=0).statistics(sums)["a"].low is None
 
 
 def test_without_draws_there_is_no_interval() -> None:

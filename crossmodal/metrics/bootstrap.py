@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from crossmodal.errors import InputError
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 LEVEL = 0.95  # of the intervals of figures
+CELLS = 2**20  # samples times units that are held at a time: 8 MB
 
 
 class Interval(NamedTuple):
@@ -78,7 +79,15 @@ def sampled_statistic(
         draws: how many samples, each of as many groups as there are.
         seed: of the draws.
     """
+    return np.array([statistic(row) for drawn in samples(groups, draws, seed) for row in drawn])
+
+
+def samples(groups: Sequence[object] | NDArray[np.generic], draws: int, seed: int) -> Iterator[Ints]:
+    """How often each unit was drawn, ``(some of the draws, units)`` at a time, so that memory does not grow."""
     index = np.unique(np.asarray(groups), return_inverse=True)[1]
     size, rng = int(index.max()) + 1, np.random.default_rng(seed)
-    samples = (np.bincount(rng.integers(size, size=size), minlength=size) for _ in range(draws))
-    return np.array([statistic(sample[index]) for sample in samples])
+    some = max(1, CELLS // len(index))
+    for start in range(0, draws, some):
+        rows = min(some, draws - start)
+        drawn = rng.integers(size, size=(rows, size)) + size * np.arange(rows)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)[:, index]
