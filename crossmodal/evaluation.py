@@ -29,7 +29,7 @@ from crossmodal.results import write as write_results
 from crossmodal.runs import Run, find_run
 from crossmodal.search import AnyIndex, Hit
 from crossmodal.search import build_index as built
-from crossmodal.tasks.retrieval import tag_queries
+from crossmodal.tasks._queries import tag_queries
 from crossmodal.types import PathLike
 
 Say = Callable[[str], None]

@@ -12,6 +12,7 @@ from crossmodal.errors import InputError
 from crossmodal.judgement import Judgement, Measured, Units
 from crossmodal.metrics import retrieval as metrics
 from crossmodal.settings import Whole
+from crossmodal.tasks._tracks import groups_of, shared
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
@@ -65,24 +66,6 @@ class Neighbours(Task):
         chance = metrics.chance("audio_to_audio", relevance, exclude, [])["audio_to_audio/map"]
         units = Units(ids, list(groups), self.draws, self.seed)
         return units.mean(values, chance=chance, candidates=int((~exclude).sum(1).max()))
-
-
-def shared(manifest: Manifest, tagset: str, ids: tuple[str, ...]) -> Bools:
-    """``(tracks, tracks)``: which tracks share a tag of a tagset, in the order of ``ids``."""
-    rows = manifest.tags[manifest.tags["tagset"] == tagset]
-    if rows.empty:
-        raise InputError(f"neighbours: there is no tagset {tagset!r} in the part that is judged")
-    places = {track: place for place, track in enumerate(ids)}
-    names = {tag: place for place, tag in enumerate(rows["tag"].unique())}
-    has = np.zeros((len(ids), len(names)), np.float32)
-    has[rows["track_id"].map(places), rows["tag"].map(names)] = 1
-    return has @ has.T > 0
-
-
-def groups_of(manifest: Manifest, ids: tuple[str, ...]) -> NDArray[np.str_]:
-    """The group of each track; itself where it has none."""
-    groups = dict(zip(manifest.tracks["track_id"], manifest.tracks["group"], strict=True))
-    return np.array([groups[track] or track for track in ids])
 
 
 def _mean(judged: list[Measured]) -> Measured:
