@@ -4,38 +4,104 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
+import sklearn
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    top_k_accuracy_score,
+)
 
 from crossmodal.errors import InputError
-from crossmodal.metrics.classification import confusion, evaluate
+from crossmodal.metrics.classification import Cells, confusion, evaluate, f1_by_class, in_top, row_shares
+
+NAMES = np.array(["cello", "violino", "ömer", "zurna", "never true"])
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_equals_scikit_learn(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    names = np.array(["cello", "violino", "ömer", "zurna", "never true"])
-    true, predicted = names[rng.integers(4, size=60)], names[rng.integers(5, size=60)]
-    classes, counts = confusion(true, predicted)
-    np.testing.assert_array_equal(classes, np.unique([*true, *predicted]))
-    np.testing.assert_array_equal(counts, confusion_matrix(true, predicted))
+@pytest.fixture(autouse=True)
+def quiet():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn warns of the class that is never true
-        expected = {
-            "accuracy": accuracy_score(true, predicted),
-            "balanced_accuracy": balanced_accuracy_score(true, predicted),
-            "macro_f1": f1_score(true, predicted, average="macro"),
-        }
-    assert evaluate(true, predicted) == pytest.approx(expected, rel=1e-12)
+        with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
+            yield
+
+
+@pytest.mark.parametrize("seed", range(0, 200, 10))
+def test_equals_scikit_learn(seed: int) -> None:
+    for case in range(seed, seed + 10):
+        equals(case)
+
+
+def equals(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    true, predicted = NAMES[rng.integers(1 + seed % 4, size=30)], NAMES[rng.integers(5, size=30)]
+    drawn = np.where(rng.random(30) < 0.5, rng.integers(1, 4, size=30), 1) if seed % 2 else None
+    classes, counts = confusion(true, predicted, drawn)
+    np.testing.assert_array_equal(classes, np.unique([*true, *predicted]))
+    np.testing.assert_array_equal(counts, confusion_matrix(true, predicted, sample_weight=drawn))
+    expected = {
+        "accuracy": accuracy_score(true, predicted, sample_weight=drawn),
+        "balanced_accuracy": balanced_accuracy_score(true, predicted, sample_weight=drawn),
+        "macro_f1": f1_score(true, predicted, average="macro", sample_weight=drawn),
+        "weighted_f1": f1_score(true, predicted, average="weighted", sample_weight=drawn),
+    }
+    assert evaluate(true, predicted, drawn) == pytest.approx(expected, rel=1e-12)
+
+
+def test_shares_and_f1_of_each_class_equal_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    true, predicted = NAMES[rng.integers(4, size=60)], NAMES[rng.integers(5, size=60)]
+    classes, counts = confusion(true, predicted)
+    seen = np.isin(classes, true)
+    normalised = confusion_matrix(true, predicted, normalize="true")
+    np.testing.assert_allclose(row_shares(counts)[seen], normalised[seen])
+    assert np.isnan(row_shares(counts)[~seen]).all()
+    assert (~seen).sum() == 1
+    np.testing.assert_allclose(f1_by_class(counts), f1_score(true, predicted, average=None))
+
+
+def test_a_class_that_was_not_drawn_is_left_out() -> None:
+    cells = Cells(["a", "a", "b"], ["a", "b", "b"])
+    drawn = np.array([2, 1, 0])
+    assert evaluate(["a", "a", "a"], ["a", "a", "b"]) == evaluate(["a", "a", "b"], ["a", "b", "b"], drawn)
+    assert cells.counts(drawn).tolist() == [[2, 1], [0, 0]]
+    assert np.isnan(f1_by_class(Cells(["a", "b"], ["a", "b"]).counts(np.array([1, 0])))).tolist() == [False, True]
 
 
 def test_by_hand() -> None:
     # a: 2 of 3 right, b: 1 of 1; precision of a is 1, of b 1/2
     found = evaluate(["a", "a", "a", "b"], ["a", "a", "b", "b"])
-    assert found == pytest.approx({"accuracy": 3 / 4, "balanced_accuracy": 5 / 6, "macro_f1": (4 / 5 + 2 / 3) / 2})
+    expected = {"accuracy": 3 / 4, "balanced_accuracy": 5 / 6, "macro_f1": (4 / 5 + 2 / 3) / 2}
+    assert found == pytest.approx(expected | {"weighted_f1": (3 * 4 / 5 + 2 / 3) / 4})
 
 
-def test_other_lengths_and_nothing_are_refused() -> None:
+@pytest.mark.parametrize("seed", range(0, 200, 10))
+def test_top_k_equals_scikit_learn_with_ties(seed: int) -> None:
+    for case in range(seed, seed + 10):
+        equals_top_k(case)
+
+
+def equals_top_k(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    classes = 3 + seed % 4
+    true = rng.integers(classes, size=20)
+    scores, drawn = rng.integers(4, size=(20, classes)) / 2, rng.integers(1, 4, size=20)
+    for k in (1, classes - 1):
+        expected = top_k_accuracy_score(true, scores, k=k, labels=np.arange(classes), sample_weight=drawn)
+        assert np.average(in_top(true, scores, k), weights=drawn) == pytest.approx(expected, rel=1e-12)
+    assert in_top(true, scores, classes).all()
+
+
+def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match="2 true labels and 1 predicted"):
         evaluate(["a", "b"], ["a"])
     with pytest.raises(InputError, match="0 true labels"):
         evaluate([], [])
+    true, scores = np.array([0, 1]), np.array([[0.0, 1], [np.nan, 0]])
+    with pytest.raises(InputError, match=r"rows 1$"):
+        in_top(true, scores, 1)
+    with pytest.raises(InputError, match="k is 3, true classes are 0 to 1, but there are 2 columns"):
+        in_top(true, np.zeros((2, 2)), 3)
+    with pytest.raises(InputError, match=r"true classes are \(2,\), scores \(3, 2\)"):
+        in_top(true, np.zeros((3, 2)), 1)
