@@ -52,6 +52,17 @@ def r_precision(items: Ints, relevant: Ints) -> Floats:
     return np.asarray(relevant / items)
 
 
+def ndcg(items: Ints, relevant: Ints, k: int) -> Floats:
+    """E[discounted gain of the hits in the first k] / its best: each of those places holds relevant / items hits."""
+    gains = np.append(0.0, discounts(int(items.max())).cumsum())
+    return np.asarray(relevant / items * gains[np.minimum(k, items)] / gains[np.minimum(k, relevant)])
+
+
+def discounts(items: int) -> Floats:
+    """What a hit counts at each rank: 1 / log2(1 + rank), from rank 1."""
+    return np.asarray(1 / np.log2(np.arange(2, items + 2)))
+
+
 def median_rank(items: Ints, relevant: Ints) -> float:
     """Median over queries and orders of the rank of the first hit: where half of all are expected to have one."""
     missed, index = _distinct(items, relevant)

@@ -14,7 +14,8 @@ Names
 - ``precision@k``: hits among the first k / k;
 - ``map``: precision at the rank of each relevant item, their mean (as trec_eval; equal to scikit-learn's without ties);
 - ``mrr``: 1 / rank of the first hit; ``median_rank``: that rank, from 1, its median over queries;
-- ``r_precision``: precision at k = relevant.
+- ``r_precision``: precision at k = relevant;
+- ``ndcg@k``: the sum of 1 / log2(1 + rank) over the hits among the first k / what it is at best; ``ndcg``: of all.
 
 The functions from `recall` to `first_rank` take ``hits (queries, items)``, relevance in the order of the ranking, and
 give one value a query, NaN where nothing is relevant.
@@ -128,6 +129,17 @@ def r_precision(hits: Bools) -> Floats:
     return _ratio((hits & (np.arange(hits.shape[1]) < relevant[:, None])).sum(axis=1), relevant)
 
 
+def ndcg(hits: Bools, k: int | None = None) -> Floats:
+    """Discounted gain of the hits among the first k (or all) / that of min(k, relevant) hits at the top.
+
+    Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", ACM TOIS 20(4), 2002; gains are 0 and 1
+    and the discount is log2(1 + rank), as in scikit-learn.
+    """
+    discounts = random_order.discounts(hits.shape[1])[:k]
+    best = np.append(0.0, discounts.cumsum())[np.minimum(hits.sum(axis=1), len(discounts))]
+    return _ratio((hits[:, :k] * discounts).sum(axis=1), best)
+
+
 def first_rank(hits: Bools) -> Floats:
     """Rank of the first hit, from 1."""
     return _known(hits.argmax(axis=1) + 1, hits)
@@ -167,11 +179,12 @@ def per_query(
 
 def _metrics(hits: Bools, ks: Sequence[int]) -> dict[str, Floats]:
     rank = first_rank(hits)
-    cut = {f"{f.__name__}@{k}": f(hits, k) for f in (recall, hit, precision) for k in ks}
+    cut = {f"{f.__name__}@{k}": f(hits, k) for f in (recall, hit, precision, ndcg) for k in ks}
     return cut | {
         "map": average_precision(hits),
         "mrr": 1 / rank,
         "r_precision": r_precision(hits),
+        "ndcg": ndcg(hits),
         "median_rank": rank,
     }
 
@@ -213,10 +226,11 @@ def chance(direction: str, relevance: Bools, exclude: Bools | None = None, ks: S
     items, relevant = items[relevant > 0], relevant[relevant > 0]
     if not len(items):
         raise InputError(f"{direction}: none of {len(relevance)} queries has a relevant item")
-    at_k = {"recall": random_order.recall, "hit": random_order.hit, "precision": random_order.precision}
+    at_k = {f.__name__: f for f in (random_order.recall, random_order.hit, random_order.precision, random_order.ndcg)}
     means = {f"{name}@{k}": f(items, relevant, k).mean() for name, f in at_k.items() for k in ks}
     means["map"] = random_order.average_precision(items, relevant).mean()
     means["mrr"] = random_order.reciprocal_rank(items, relevant).mean()
     means["r_precision"] = random_order.r_precision(items, relevant).mean()
+    means["ndcg"] = random_order.ndcg(items, relevant, int(items.max())).mean()
     means["median_rank"] = random_order.median_rank(items, relevant)
     return {f"{direction}/{name}": float(value) for name, value in means.items()}

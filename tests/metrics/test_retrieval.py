@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from itertools import permutations
 
 import numpy as np
@@ -8,7 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, label_ranking_average_precision_score, top_k_accuracy_score
+from sklearn.metrics import (
+    average_precision_score,
+    label_ranking_average_precision_score,
+    ndcg_score,
+    top_k_accuracy_score,
+)
 
 from crossmodal.errors import InputError
 from crossmodal.metrics import retrieval
@@ -47,6 +53,9 @@ def by_loops(scores: list[float], relevant: list[bool], exclude: list[bool], ks:
         hits = sum(relevant[i] for i in order[:k])
         values |= {f"recall@{k}": hits / min(k, total), f"hit@{k}": float(hits > 0), f"precision@{k}": hits / k}
     r_precision = sum(relevant[i] for i in order[:total]) / total
+    for name, k in [*((f"ndcg@{k}", k) for k in ks), ("ndcg", len(order))]:
+        gained = sum(relevant[i] / math.log2(1 + rank) for rank, i in enumerate(order[:k], start=1))
+        values[name] = gained / sum(1 / math.log2(1 + rank) for rank in range(1, min(k, total) + 1))
     return values | {
         "map": sum(precisions) / total,
         "mrr": 1 / first,
@@ -57,8 +66,8 @@ def by_loops(scores: list[float], relevant: list[bool], exclude: list[bool], ks:
 
 @pytest.mark.parametrize("levels", [1, 2, 5, None])
 @pytest.mark.parametrize("masked", [False, True])
-def test_equals_a_plain_loop_with_ties_and_several_relevant_items(levels: int | None, masked: bool) -> None:
-    scores, relevance, exclude = example(levels=levels)
+def test_200_queries_equal_a_plain_loop_with_ties_and_several_relevant_items(levels: int | None, masked: bool) -> None:
+    scores, relevance, exclude = example(queries=25, levels=levels)
     ks = (1, 3, 10, 50)
     found = per_query(scores, relevance, IDS, exclude if masked else None, ks=ks)
     exclude &= masked
@@ -71,7 +80,7 @@ def test_equals_a_plain_loop_with_ties_and_several_relevant_items(levels: int | 
         scored += 1
         expected = by_loops(scores[row].tolist(), relevance[row].tolist(), exclude[row].tolist(), ks)
         assert values == pytest.approx(expected, rel=1e-12)
-    assert 10 < scored < len(scores)
+    assert 15 < scored < len(scores)
 
 
 def test_summary_is_the_mean_of_the_queries_that_have_relevant_items() -> None:
@@ -100,6 +109,15 @@ def test_equals_scikit_learn_where_nothing_ties() -> None:
     assert evaluate("a", scores, relevance, IDS)["a/map"] == pytest.approx(whole, rel=1e-12)
 
 
+def test_ndcg_equals_scikit_learn_on_the_ranks() -> None:
+    scores, relevance, _ = example(queries=200)
+    hits = np.concatenate(list(retrieval.ranked(scores, relevance, IDS)))
+    hits = hits[hits.any(axis=1)]
+    ranks = np.broadcast_to(-np.arange(30.0), hits.shape)
+    for k in (1, 3, 10, 50, None):
+        assert retrieval.ndcg(hits, k).mean() == pytest.approx(ndcg_score(hits, ranks, k=k), rel=1e-12)
+
+
 def test_one_relevant_item_is_top_k_accuracy() -> None:
     rng = np.random.default_rng(3)
     scores, truth = rng.normal(size=(200, 30)), rng.integers(30, size=200)
@@ -119,9 +137,12 @@ def test_by_hand() -> None:
         "a/hit@2": 1,
         "a/precision@1": 0,
         "a/precision@2": 0.5,
+        "a/ndcg@1": 0,
+        "a/ndcg@2": pytest.approx(1 / math.log2(3) / (1 + 1 / math.log2(3))),
         "a/map": 0.5,
         "a/mrr": 0.5,
         "a/r_precision": 0.5,
+        "a/ndcg": pytest.approx((1 / math.log2(3) + 1 / math.log2(5)) / (1 + 1 / math.log2(3))),
         "a/median_rank": 2,
         "a/queries": 1,
         "a/queries_without_relevant": 0,
