@@ -1,0 +1,184 @@
+"""Whether two systems that are judged on the same units differ, and what several seeds of one are worth together.
+
+Conventions: a system is ``values (seeds,)``, its figure with each seed of training, and ``samples (seeds, draws)``, the
+same on each bootstrap sample of the units. Samples are *paired*: column d of every seed of every system that is
+compared was computed from the same units, drawn alike. One seed may be given as a number and ``(draws,)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from crossmodal.errors import InputError
+
+Floats = NDArray[np.float64]
+LEVEL = 0.95
+EXACT = 12  # groups up to which all flips of signs are tried, 4,096 of them
+
+
+class Pooled(NamedTuple):
+    """Several seeds of one system.
+
+    Attributes:
+        value: the mean over seeds.
+        sd: the standard deviation over seeds (n - 1); NaN of a single one.
+        low: of the interval, which holds that other units and that other seeds might have been drawn.
+        high: likewise.
+        seeds: how many.
+        samples: ``(draws,)``, paired with those of other systems as the samples of a single seed are.
+    """
+
+    value: float
+    sd: float
+    low: float
+    high: float
+    seeds: int
+    samples: Floats
+
+
+class Difference(NamedTuple):
+    """How much greater the first system's figure is: the difference, its interval, and p, two-sided."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+def pooled(values: ArrayLike, samples: ArrayLike, seed: int = 0, level: float = LEVEL) -> Pooled:
+    """The mean over seeds, and an interval that holds the variance of units and of seeds.
+
+    In each sample of the units, as many seeds are drawn, with replacement, as there are. A mean of S drawn values
+    varies (S - 1) / S times as much as it should, a third too little with three seeds, so that their deviations from
+    their mean are stretched by sqrt(S / (S - 1)). With one seed the samples stay as they are, and the interval is of
+    the units alone.
+
+    Args:
+        values: ``(seeds,)``.
+        samples: ``(seeds, draws)``.
+        seed: of the drawing of seeds.
+        level: of the interval.
+
+    Raises:
+        InputError: shapes that do not fit, or a number that is not finite.
+    """
+    each, drawn = _system(values, samples, level)
+    count, draws = drawn.shape
+    mean = drawn.mean(axis=0)
+    if count > 1:
+        chosen = np.random.default_rng(seed).integers(count, size=drawn.shape)
+        mean = mean + np.sqrt(count / (count - 1)) * (drawn - mean)[chosen, np.arange(draws)].mean(axis=0)
+    low, high = _bounds(mean, level)
+    sd = float(each.std(ddof=1)) if count > 1 else float("nan")
+    return Pooled(float(each.mean()), sd, low, high, count, mean)
+
+
+def paired_bootstrap(
+    values: ArrayLike,
+    samples: ArrayLike,
+    other_values: ArrayLike,
+    other_samples: ArrayLike,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Difference:
+    """The difference of two systems, by their paired samples (Efron and Tibshirani 1993, chapters 13 and 16).
+
+    p is twice the share of the samples in which the difference is of the other sign, or zero, but never below
+    2 / (draws + 1): it is below 1 - level where the interval leaves out zero. Seeds of the two are drawn apart.
+
+    Args:
+        values: ``(seeds,)`` of the first system.
+        samples: ``(seeds, draws)``.
+        other_values: of the second, which may have another number of seeds.
+        other_samples: likewise.
+        seed: of the drawing of seeds.
+        level: of the interval.
+
+    Raises:
+        InputError: shapes that do not fit, or a number that is not finite.
+    """
+    first, second = (int(child.generate_state(1)[0]) for child in np.random.SeedSequence(seed).spawn(2))
+    one, other = pooled(values, samples, first, level), pooled(other_values, other_samples, second, level)
+    if len(one.samples) != len(other.samples):
+        raise InputError(f"the systems have {len(one.samples)} and {len(other.samples)} samples; pairs need as many")
+    differences = one.samples - other.samples
+    tail = min((differences <= 0).sum(), (differences >= 0).sum())
+    p = min(1.0, 2 * (int(tail) + 1) / (len(differences) + 1))
+    return Difference(one.value - other.value, *_bounds(differences, level), p)
+
+
+def sign_flip(
+    differences: ArrayLike,
+    groups: Sequence[object] | NDArray[np.generic] | None = None,
+    draws: int = 10_000,
+    seed: int = 0,
+) -> float:
+    """p, two-sided, that differences by unit have no side: the permutation test of paired values.
+
+    If the two systems were alike, each group of differences might as well have the other sign. p is the share of flips
+    whose mean is at least as far from zero as the one seen. All flips are tried up to `EXACT` groups; of more groups,
+    ``draws`` are drawn, and the one seen is counted with them.
+
+    Args:
+        differences: one a unit, ``(units,)``; NaN, where a system has no value, is left out.
+        groups: one a unit, such as its artist: whole groups are flipped, since their units are alike.
+        draws: how many flips.
+        seed: of the draws.
+
+    Raises:
+        InputError: nothing to flip, an infinite difference, lengths that differ, no draws.
+    """
+    numbers = np.asarray(differences, dtype=np.float64)
+    names = np.arange(len(numbers)) if groups is None else np.asarray(groups)
+    if numbers.ndim != 1 or names.shape != numbers.shape or draws < 1:
+        raise InputError(f"sign_flip: differences are {numbers.shape}, groups {names.shape}, draws {draws}")
+    names, numbers = names[~np.isnan(numbers)], numbers[~np.isnan(numbers)]
+    if not len(numbers) or not np.isfinite(numbers).all():
+        raise InputError("sign_flip: differences must be finite, and at least one")
+    index = np.unique(names, return_inverse=True)[1]
+    sums = np.bincount(index, weights=numbers)
+    seen = abs(sums.sum()) * (1 - 1e-12)  # the same sum in another order is as far
+    if len(sums) <= EXACT:
+        signs = 1 - 2 * (np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums)) & 1)
+        return float((np.abs(signs @ sums) >= seen).mean())
+    rng = np.random.default_rng(seed)
+    far = sum(abs(rng.integers(2, size=len(sums)) * 2 @ sums - sums.sum()) >= seen for _ in range(draws))
+    return float((far + 1) / (draws + 1))
+
+
+def holm(p: ArrayLike) -> Floats:
+    """The p values of several comparisons, each adjusted so that any false one among them is as rare as it says.
+
+    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6(2), 1979.
+
+    Args:
+        p: ``(comparisons,)``, 0 to 1; NaN, no comparison, is not counted and stays.
+    """
+    values = np.asarray(p, dtype=np.float64)
+    known = np.flatnonzero(~np.isnan(values))
+    if values.ndim != 1 or ((values[known] < 0) | (values[known] > 1)).any():
+        raise InputError(f"p values must be (comparisons,) and lie within 0 and 1, but are {values}")
+    order = known[np.argsort(values[known], kind="stable")]
+    adjusted = np.full(len(values), np.nan)
+    steps = values[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted
+
+
+def _system(values: ArrayLike, samples: ArrayLike, level: float) -> tuple[Floats, Floats]:
+    each, drawn = np.atleast_1d(np.asarray(values, np.float64)), np.atleast_2d(np.asarray(samples, np.float64))
+    if each.ndim != 1 or drawn.ndim != 2 or not drawn.size or len(each) != len(drawn) or not 0 < level < 1:
+        shapes = f"{each.shape}, {drawn.shape}, {level}"
+        raise InputError(f"values, samples and level are {shapes}; valid is (seeds,), (seeds, draws), between 0 and 1")
+    if not (np.isfinite(each).all() and np.isfinite(drawn).all()):
+        raise InputError("values and samples must be finite")
+    return each, drawn
+
+
+def _bounds(samples: Floats, level: float) -> tuple[float, float]:
+    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
