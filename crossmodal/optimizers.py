@@ -89,12 +89,12 @@ def build(plan: config.Optimizer, named: Iterable[tuple[str, nn.Parameter]]) -> 
 
     Args:
         plan: of the experiment.
-        named: weights by name; those without a gradient are left out.
+        named: weights by name; those without a gradient are left out; there may be none.
 
     Raises:
         InputError: a group with an unknown key or a value of the wrong type, or that takes no weight.
     """
-    groups = _groups(plan, _trained(named))
+    groups = _groups(plan, _trained(named)) or [{"params": [], "factor": 1.0, "scheduled": False}]
     if plan.name == "lars":
         return LARS(groups, plan.lr, plan.momentum)
     if plan.name == "sgd":

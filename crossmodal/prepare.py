@@ -125,13 +125,14 @@ def fit_encoders(model: DualEncoder, batches: Batches) -> None:
 
 
 def fit_normaliser(model: DualEncoder, batches: Batches, frames: int = 100_000) -> None:
-    """Fit the normaliser to about ``frames`` frames of the first batches."""
+    """Fit the normaliser to the crops of the first batches, of about ``frames`` frames that count."""
     found: list[torch.Tensor] = []
+    counts: list[torch.Tensor] = []
     for step in range(len(batches.tracks) // batches.batch_size + 1):
         for part in batches[step]:
             features, lengths = model.frontend_features(part)
-            within = torch.arange(features.shape[2]) < lengths.unsqueeze(-1)
-            found.append(features[within])
-        if sum(map(len, found)) >= frames:
+            found.append(features.flatten(0, 1))
+            counts.append(lengths.flatten())
+        if int(torch.cat(counts).sum()) >= frames:
             break
-    model.audio_encoder.fit(torch.cat(found))
+    model.audio_encoder.fit(torch.cat(found), torch.cat(counts))

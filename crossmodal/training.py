@@ -117,8 +117,9 @@ def freeze(model: DualEncoder, config: Config, say: Say) -> None:
     patterns = config.weights.freeze
     if patterns:
         say(f"not trained: {listed(weights.freeze(model, patterns), 10)}")
-        if not any(weight.requires_grad for weight in model.parameters()):
-            raise InputError(f"weights.freeze is {listed(patterns)}: nothing of the model is left to train")
+    if (patterns or config.train.epochs) and not any(weight.requires_grad for weight in model.parameters()):
+        named = f"weights.freeze is {listed(patterns)}" if patterns else f"train.epochs is {config.train.epochs}"
+        raise InputError(f"{named}: nothing of the model is left to train")
 
 
 def begin(run: Run, model: DualEncoder, batches: Batches, say: Say) -> None:

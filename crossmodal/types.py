@@ -116,12 +116,14 @@ class FrontEnd(Protocol):
         channels: of the samples: 1 for the mean of a file's channels, 2 for left and right.
         settings: of its constructor, in full.
         silence: the feature of digital silence.
+        centres: the frequency of each band in Hz, rising; none of waveforms.
     """
 
     sample_rate: int
     channels: Literal[1, 2]
     settings: dict[str, Any]
     silence: float
+    centres: tuple[float, ...]
 
     @property
     def fingerprint(self) -> str:
@@ -161,8 +163,8 @@ class AudioEncoder(Protocol):
     dim: int
     frontend: FrontEnd
 
-    def fit(self, frames: Tensor) -> None:
-        """Set normaliser statistics from training frames ``(frames, *shape)``; by default there are none."""
+    def fit(self, features: Tensor, lengths: Tensor | None = None) -> None:
+        """Set normaliser statistics from training clips, given as to `forward`; by default there are none."""
 
     def sequence(self, features: Tensor) -> Tensor:
         """Features ``(batch, frames, *shape)`` to ``(batch, time, dim)``, before pooling."""

@@ -24,8 +24,9 @@ def build(name: str, seed: int = 0, **settings: Any) -> Any:
     """
     generator = torch.Generator().manual_seed(seed)
     made: nn.Module = registry.build("encoders.audio", name, **settings).double().train()
+    kept = made.state_dict()  # what is not in it are constants
     for key, value in [*made.named_parameters(), *made.named_buffers()]:
-        if not key.startswith("frontend.") and "running" not in key and value.is_floating_point():
+        if key in kept and "running" not in key and value.is_floating_point():
             value.data = drawn(key, torch.randn(value.shape, generator=generator, dtype=value.dtype).clamp(-3, 3))
     parts = list(made.modules())
     for dropout in (part for part in parts if isinstance(part, nn.Dropout)):

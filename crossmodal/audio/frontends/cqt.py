@@ -145,6 +145,7 @@ class CQT(Framed):
         parts = zip(torch.split(frequencies, GROUP), torch.split(halves, GROUP), strict=True)
         self.groups = nn.ModuleList(_Group(*part, block, hop) for part in parts)
         self.lost, self.block = lost, block
+        self.centres = tuple((frequencies * sample_rate).tolist())
         self.floor_db = floor_db
         self.silence = float(decibels(torch.zeros(1), floor_db))
 

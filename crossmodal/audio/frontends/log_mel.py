@@ -95,7 +95,9 @@ class LogMel(Framed):
         self.n_fft, self.floor_db, self.silent_bands = n_fft, floor_db, silent_bands
         self._check(settings["f_min"], settings["f_max"])
         self.register_buffer("hann", torch.hann_window(self.span), persistent=False)
-        self.groups = nn.ModuleList(_Bands(group) for group in torch.split(self._filters(), GROUP, dim=1))
+        filters = self._filters()
+        self.centres = self._centres(filters)
+        self.groups = nn.ModuleList(_Bands(group) for group in torch.split(filters, GROUP, dim=1))
         self.silence = float(decibels(torch.zeros(1), floor_db))
 
     def _check(self, f_min: float, f_max: float) -> None:
@@ -130,6 +132,12 @@ class LogMel(Framed):
                 f" take a larger n_fft than {self.n_fft}, or fewer"
             )
         return filters
+
+    def _centres(self, filters: Tensor) -> tuple[float, ...]:
+        """The centre of gravity of each filter in Hz; half the sample rate for those that are silent."""
+        bins = torch.linspace(0, self.sample_rate / 2, len(filters)).unsqueeze(1)
+        weight = filters.sum(0)
+        return tuple(torch.where(weight > 0, (filters * bins).sum(0) / weight, self.sample_rate / 2).tolist())
 
     def features(self, padded: Tensor) -> Tensor:
         """Samples ``(..., samples)`` to ``(..., frames, bands)``: the frames that lie wholly within."""

@@ -21,6 +21,7 @@ class Raw(Base):
     """
 
     silence = 0.0
+    centres = ()
 
     def __init__(self, sample_rate: int = 22_050, channels: Literal[1, 2] = 1) -> None:
         super().__init__(sample_rate, channels, {"sample_rate": sample_rate, "channels": channels})

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crossmodal.audio import frontends
+from crossmodal.encoders.audio._layers import reached
 from crossmodal.errors import InputError
 from crossmodal.types import AudioEncoder
 
@@ -40,12 +41,13 @@ class Spectral(nn.Module, AudioEncoder):
         self.register_buffer("deviation", torch.ones(self.frontend.shape))
 
     @torch.no_grad()
-    def fit(self, frames: Tensor) -> None:
-        """Set the normaliser from training frames ``(frames, *shape)``: mean and deviation of each band.
+    def fit(self, features: Tensor, lengths: Tensor | None = None) -> None:
+        """Set the normaliser from training clips ``(clips, frames, *shape)``: mean and deviation of each band.
 
         A band that is always silent is given a deviation of 1 dB: what an augmentation moves there stays a number like
         others.
         """
+        frames = features[reached(features, whole(features, lengths))]
         self.mean.copy_(frames.mean(0))
         self.deviation.copy_(frames.std(0).clamp(min=1.0))
 
