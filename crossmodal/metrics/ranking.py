@@ -81,14 +81,15 @@ class Ranked:
         known, scores = np.flatnonzero(truth != -1), np.asarray(scores, dtype=np.float64)
         order = known[np.lexsort((-scores[known], lists[known]))]
         self.items, lists, scores = items[order], lists[order], scores[order]
-        self.bounds = np.searchsorted(lists, np.arange(size + 1))
+        self.bounds = np.searchsorted(lists, np.arange(size + 1))  # of the lists, among the entries
         self.hits = np.flatnonzero(truth[order] == 1)
         self.list_of_hit = lists[self.hits]
         new = np.append(True, (np.diff(lists) != 0) | (np.diff(scores) != 0)) if len(order) else np.zeros(0, bool)
         starts = np.append(np.flatnonzero(new), len(order))
-        group = np.searchsorted(starts, self.hits, side="right") - 1
-        self.first, self.last = starts[group], starts[group + 1]  # the ties of each hit
-        self.hits_before = {name: np.searchsorted(self.hits, at) for name, at in self._places().items()}
+        ties = np.searchsorted(starts, self.hits, side="right") - 1
+        self.first, self.last = starts[ties], starts[ties + 1]  # of the entries that tie with each hit
+        self.hits_until_last = np.searchsorted(self.hits, self.last)
+        self.hit_bounds = np.searchsorted(self.hits, self.bounds)
 
     @classmethod
     def of_tags(cls, truth: NDArray[np.integer], scores: NDArray[np.floating]) -> Ranked:
@@ -108,9 +109,6 @@ class Ranked:
         items = np.indices(truth.shape)[0].ravel()
         return cls(truth.ravel(), scores.ravel(), items, np.zeros_like(items), 1)
 
-    def _places(self) -> dict[str, Ints]:
-        return {"first": self.first, "last": self.last, "bounds": self.bounds}
-
     def figures(self, drawn: Ints) -> Figures:
         """Both figures of each list.
 
@@ -120,29 +118,36 @@ class Ranked:
         """
         each = drawn.take(self.items)
         weight = each.take(self.hits)
-        seen, found = _running(each), _running(weight)  # all, and hits, before each place
-        first, last, bounds = ((seen[at], found[self.hits_before[name]]) for name, at in self._places().items())
-        hits, misses = np.diff(bounds[1]), np.diff(bounds[0] - bounds[1])
+        each[self.hits] = 0
+        missed, found = _running(each), _running(weight)  # how many there are before each place
+        missed_before, found_before = missed.take(self.bounds), found.take(self.hit_bounds)
+        misses, hits = np.diff(missed_before), np.diff(found_before)
         defined = (hits > 0) & (misses > 0)
-        # the misses before each hit, those of its own score by half; then less those of the lists before
-        above = self._by_list(weight * (first[0] - first[1] + last[0] - last[1])) / 2
-        above -= hits * (bounds[0] - bounds[1])[:-1]
-        before = [running.take(self.list_of_hit) for running in bounds]
-        precision = _ratio(last[1] - before[1], last[0] - before[0], 0.0)  # a hit that was not drawn may have none
-        right = 1 - _ratio(above, np.where(defined, hits * misses, 0))
+        # the misses above each hit, those of its own score by half, are its wrong pairs
+        until_last = missed.take(self.last)
+        wrong = self._by_list(weight * (missed.take(self.first) + until_last)) / 2 - hits * missed_before[:-1]
+        found_here = found.take(self.hits_until_last) - found_before.take(self.list_of_hit)
+        seen_here = found_here + until_last - missed_before.take(self.list_of_hit)
+        precision = found_here / np.maximum(seen_here, 1)  # a hit that was not drawn may have none, and has no weight
+        right = 1 - _ratio(wrong, np.where(defined, hits * misses, 0))
         return Figures(right, _ratio(self._by_list(weight * precision), np.where(defined, hits, 0)))
 
-    def _by_list(self, values: Floats) -> Floats:
+    def _by_list(self, values: NDArray[Any]) -> Floats:
         """The sum over the hits of each list."""
-        return np.asarray(np.bincount(self.list_of_hit, weights=values, minlength=len(self.bounds) - 1), np.float64)
+        sums = np.zeros(len(self.bounds) - 1)
+        some = np.flatnonzero(np.diff(self.hit_bounds))
+        if len(some):
+            sums[some] = np.add.reduceat(values, self.hit_bounds[some])
+        return sums
 
 
 def _running(numbers: Ints) -> Ints:
     """The sum of the numbers before each place, and of all: one more than there are numbers."""
-    sums = np.zeros(len(numbers) + 1, dtype=np.int64)
+    sums = np.empty(len(numbers) + 1, dtype=np.int64)
+    sums[0] = 0
     np.cumsum(numbers, out=sums[1:])
     return sums
 
 
-def _ratio(above: NDArray[Any], below: NDArray[Any], otherwise: float = float("nan")) -> Floats:
-    return np.asarray(np.divide(above, below, out=np.full(len(below), otherwise), where=below > 0))
+def _ratio(above: NDArray[Any], below: NDArray[Any]) -> Floats:
+    return np.asarray(np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0))
