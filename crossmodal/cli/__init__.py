@@ -13,6 +13,7 @@ import typer
 from crossmodal import __version__
 from crossmodal.cli import data, index, mapping, tag
 from crossmodal.cli.evaluating import evaluate
+from crossmodal.cli.score import score
 from crossmodal.cli.searching import search
 from crossmodal.cli.serve import serve
 from crossmodal.cli.shared import EngineName, ManifestFolder, RunFolder, Workers, say
@@ -114,6 +115,7 @@ def embed(
 
 app.command()(search)
 app.command()(serve)
+app.command()(score)
 app.command()(evaluate)
 
 

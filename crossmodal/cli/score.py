@@ -1,0 +1,174 @@
+"""The command score."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crossmodal.cli.shared import say
+from crossmodal.errors import InputError, listed
+
+if TYPE_CHECKING:
+    from crossmodal.data.tables import Table
+    from crossmodal.judgement import Measured, Units
+    from crossmodal.scoring import Scored
+
+SPELT = {"roc_auc": "ROC-AUC", "f1": "F1", "map": "mAP", "mrr": "MRR", "clip": "per-clip"}
+Kept = dict[str, list[str]]
+
+
+def score(
+    truth: Annotated[Path, typer.Argument(help="A table: an id, then 1, 0 or -1 (unknown) for each tag; or a class.")],
+    scores: Annotated[Path, typer.Argument(help="A table: an id, then a score for each tag or class; or a class.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print all that was found, as JSON.")] = False,
+    groups: Annotated[
+        Path | None, typer.Option(help="A table of id and group, such as the artist; whole groups are drawn.")
+    ] = None,
+    draws: Annotated[int, typer.Option(min=0, help="Samples of the bootstrap; 0 for no intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    tags: Annotated[
+        Path | None, typer.Option(help="A text file of the columns' names, one a line, for tables without them.")
+    ] = None,
+    per_tag: Annotated[bool, typer.Option("--per-tag", help="Tell the figures of each tag.")] = False,
+    per_clip: Annotated[bool, typer.Option("--per-clip", help="Tell the figures of each row.")] = False,
+    common: Annotated[
+        bool, typer.Option("--common", help="Leave out ids and columns that only one table has.")
+    ] = False,
+    valid: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Truth and scores by which the thresholds of F1 are chosen.", metavar="TRUTH SCORES"),
+    ] = None,
+    retrieval: Annotated[
+        bool, typer.Option("--retrieval", help="Rows are queries, columns items, 1 what is relevant.")
+    ] = False,
+    header: Annotated[
+        bool | None, typer.Option("--header/--no-header", help="The first line names the columns; found out otherwise.")
+    ] = None,
+) -> None:
+    """Judge any system by its table of scores: ROC-AUC, average precision, accuracy, F1, with 95 % intervals.
+
+    Tables are csv, tsv or txt (also .gz), npz, npy or parquet, a row a track, its id first. Both are put in the same
+    order by their ids, and by the names of their columns if both name them.
+    """
+    from crossmodal.data.aligned import align
+    from crossmodal.data.tables import read
+    from crossmodal.judgement import Units
+    from crossmodal.scoring import retrieve
+    from crossmodal.scoring import score as judged
+
+    names = _lines(tags) if tags else None
+
+    def pair(*paths: Path) -> tuple[Table, Table, Kept]:
+        one, other = _named([read(path, header) for path in paths], names)
+        return align(one, other, common)
+
+    one, other, left_out = pair(truth, scores)
+    units = Units(one.ids, _groups(groups, one.ids, header) if groups else one.ids, draws, seed)
+    thresholds = pair(*valid)[:2] if valid else None
+    found = retrieve(one, other, units) if retrieval else judged(one, other, units, thresholds)
+    if as_json:
+        say(json.dumps(_described(one, other, left_out, units, groups) | _all(found, per_clip), indent=1))
+    else:
+        _tell(found, one, other, left_out, units, per_tag, per_clip)
+
+
+def _named(tables: list[Table], names: list[str] | None) -> list[Table]:
+    """The tables, those with several columns but no names of them named."""
+    if names is None:
+        return tables
+    lacking = [len(table.columns) > 1 and not table.named for table in tables]
+    if not any(lacking):
+        raise InputError("the columns have names already; leave --tags out")
+    return [table.rename(names) if lacks else table for table, lacks in zip(tables, lacking, strict=True)]
+
+
+def _lines(path: Path) -> list[str]:
+    from crossmodal.data.rows import text_of
+
+    return [line.strip() for line in text_of(path).splitlines() if line.strip()]
+
+
+def _groups(path: Path, ids: tuple[str, ...], header: bool | None) -> list[str]:
+    """The group of each row."""
+    from crossmodal.data.tables import read
+
+    table = read(path, header)
+    if len(table.columns) != 1:
+        raise InputError(f"{path} has {len(table.columns)} columns beside the id; the group is one")
+    known = dict(zip(table.ids, table.values[:, 0].astype(str).tolist(), strict=True))
+    if lacking := [name for name in ids if not known.get(name)]:
+        raise InputError(f"{path} has no group for {len(lacking)} of {len(ids)} ids: {listed(lacking, 3)}")
+    return [known[name] for name in ids]
+
+
+def _described(one: Table, other: Table, left_out: Kept, units: Units, groups: Path | None) -> dict[str, Any]:
+    tables = {
+        name: {"path": str(table.path), "notes": list(table.notes)}
+        for name, table in (("truth", one), ("scores", other))
+    }
+    drawn = {
+        "draws": units.draws,
+        "seed": units.seed,
+        "groups": len(set(units.groups)),
+        "by": str(groups or "") or None,
+    }
+    return tables | {"rows": len(one.ids), "columns": list(other.columns), "left_out": left_out, "bootstrap": drawn}
+
+
+def _all(found: Scored, per_clip: bool) -> dict[str, Any]:
+    return found.as_dict() | ({"clips": found.rows} if per_clip else {})
+
+
+def _tell(found: Scored, one: Table, other: Table, left_out: Kept, units: Units, per_tag: bool, per_clip: bool) -> None:
+    for name, table in (("truth", one), ("scores", other)):
+        say(f"{name:6} {table.path}: {'; '.join(table.notes)}")
+    judged = len(other.columns) - len(found.undefined)
+    width = "" if other.words else f", {judged} of {len(other.columns)} columns"
+    say(f"judged {len(one.ids)} rows{width}, as {found.kind}")
+    for where, names in left_out.items():
+        say(f"left out: {len(names)} {where}: {listed(names)}")
+    if found.undefined:
+        say(f"undefined, all known rows being of one class, and left out: {listed(found.undefined)}")
+    for note in found.notes:
+        say(note)
+    say("")
+    for name, figure in found.metrics.items():
+        say(_line(spelt(name), figure))
+    if per_tag:
+        _tell_tags(found)
+    if per_clip:
+        say("")
+        for row, figures in found.rows.items():
+            say(f"{row}  ROC-AUC {figures['roc_auc']:.6f}  average precision {figures['average_precision']:.6f}")
+    say("")
+    number, drawn = len(set(units.groups)), "rows" if units.groups is units.ids else "groups"
+    say(f"intervals: 95 %, {units.draws} bootstrap samples of {number} {drawn}, seed {units.seed}")
+
+
+def _tell_tags(found: Scored) -> None:
+    for tag, figures in found.tags.items():
+        say("")
+        say(f"{tag}: {figures['positives']} of {figures['roc_auc'].queries} rows have it")
+        say(_line("  ROC-AUC", figures["roc_auc"]))
+        say(_line("  average precision", figures["average_precision"]))
+    if found.confusion is not None:
+        say("")
+        say(f"confusion, true in rows, predicted in columns: {', '.join(found.classes)}")
+        for name, counts in zip(found.classes, found.confusion.tolist(), strict=True):
+            say(f"{name:24}  {' '.join(f'{count:6}' for count in counts)}")
+
+
+def _line(name: str, figure: Measured) -> str:
+    interval = "" if figure.low is None else f"  95 % {figure.low:.6f} to {figure.high:.6f}"
+    chance = "" if figure.chance is None else f"  chance {figure.chance:.6f}"
+    return f"{name:24}  {figure.value:.12f}{interval}{chance}  ({figure.queries} rows)"
+
+
+def spelt(name: str) -> str:
+    """A metric's name in words: ``macro_roc_auc`` is macro ROC-AUC."""
+    for short, long in SPELT.items():
+        name = name.replace(short, long)
+    return name.replace("_", " ")
