@@ -7,6 +7,7 @@ is left out of the macro figures and a clip likewise of those by clip; `undefine
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,9 +47,15 @@ class MultiLabel:
         tags: Sequence[object] | None = None,
     ) -> None:
         validate(truth, scores, clips, tags)
-        self.truth = truth
-        self._tags, self._together = Ranked.of_tags(truth, scores), Ranked.together(truth, scores)
-        self._clips = Ranked.of_items(truth, scores)
+        self.truth, self._scores = truth, scores
+
+    @cached_property
+    def _tags(self) -> Ranked:
+        return Ranked.of_tags(self.truth, self._scores)
+
+    @cached_property
+    def _together(self) -> Ranked:
+        return Ranked.together(self.truth, self._scores)
 
     def by_tag(self, drawn: Ints | None = None) -> Figures:
         """Of each tag, ``(tags,)``; ``drawn (clips,)`` is how often each clip counts, once each unless given."""
@@ -56,7 +63,7 @@ class MultiLabel:
 
     def by_clip(self) -> Figures:
         """Of each clip, ``(clips,)``."""
-        return self._clips.figures(self._drawn(None))
+        return Ranked.of_items(self.truth, self._scores).figures(np.ones(len(self.truth), dtype=np.int64))
 
     def together(self, drawn: Ints | None = None) -> Figures:
         """Of everything at once, ``(1,)``."""
@@ -72,14 +79,8 @@ class MultiLabel:
         return np.concatenate([tags.macro(), [f[0] for f in together], *tags])
 
     def chance(self) -> dict[str, float]:
-        """What a random order is expected to reach, by name; exact."""
-        found: dict[str, float] = {}
-        tags, clips = (random_precision(self.truth, axis) for axis in (0, 1))
-        together = random_precision(self.truth.reshape(-1, 1), 0)
-        for name, each in zip(("macro", "micro", "clip"), (tags, together, clips), strict=True):
-            known = each[~np.isnan(each)]
-            found |= {f"{name}_roc_auc": 0.5, f"{name}_average_precision": float(known.mean())} if len(known) else {}
-        return found
+        """What `chance` says of the truth."""
+        return chance(self.truth)
 
     def _drawn(self, drawn: Ints | None) -> Ints:
         return np.ones(len(self.truth), dtype=np.int64) if drawn is None else drawn
@@ -94,6 +95,17 @@ def evaluate(truth: Labels, scores: NDArray[np.floating], drawn: Ints | None = N
     by_clip = [float(np.average(f[known], weights=weights[known])) for f in clips if (known := ~np.isnan(f)).any()]
     over = dict(zip(NAMES, [*tags, *(float(f[0]) for f in together)], strict=True))
     return over | dict(zip(BY_CLIP, by_clip or [float("nan")] * 2, strict=True))
+
+
+def chance(truth: Labels) -> dict[str, float]:
+    """What a random order is expected to reach, by name; exact. Nothing of a figure that is undefined."""
+    found: dict[str, float] = {}
+    tags, clips = (random_precision(truth, axis) for axis in (0, 1))
+    together = random_precision(truth.reshape(-1, 1))
+    for name, each in zip(("macro", "micro", "clip"), (tags, together, clips), strict=True):
+        known = each[~np.isnan(each)]
+        found |= {f"{name}_roc_auc": 0.5, f"{name}_average_precision": float(known.mean())} if len(known) else {}
+    return found
 
 
 def random_precision(truth: Labels, axis: int = 0) -> Floats:
