@@ -36,19 +36,19 @@ def test_figures_are_told_in_words_and_as_json(ask: Answer, tables: tuple[Path, 
     auc = roc_auc_score(known["truth"], known["scores"])
     precision = average_precision_score(known["truth"], known["scores"])
     told = ask("score", *tables, "--draws", 20)
-    assert f"macro ROC-AUC             {auc:.12f}  95 % 0." in told
-    assert f"macro average precision   {precision:.12f}  95 % 0." in told
+    assert f"macro ROC-AUC             {auc:.12f}  95% 0." in told
+    assert f"macro average precision   {precision:.12f}  95% 0." in told
     assert "undefined, all known rows being of one class, and left out: z" in told
     assert f"scores {tables[1]}: the first line is no header" in told
     assert "judged 30 rows, 2 of 3 columns, as tags" in told
-    assert told.endswith("intervals: 95 %, 20 bootstrap samples of 30 rows, seed 0\n")
+    assert told.endswith("intervals: 95%, 20 bootstrap samples of 30 rows, seed 0\n")
     found = json.loads(ask("score", *tables, "--draws", 20, "--json", "--per-clip"))
     assert found["metrics"]["macro_roc_auc"]["value"] == pytest.approx(auc, rel=1e-12)
     assert found["metrics"]["macro_average_precision"]["value"] == pytest.approx(precision, rel=1e-12)
     assert found["undefined"] == ["z"]
     assert set(found["tags"]) == {"x", "y"}
     assert (found["rows"], found["columns"], found["left_out"]) == (30, ["x", "y", "z"], {})
-    assert found["bootstrap"] == {"draws": 20, "seed": 0, "groups": 30, "by": None}
+    assert found["bootstrap"] == {"draws": 20, "seed": 0, "level": 0.95, "groups": 30, "by": None}
     assert len(found["clips"]) == found["metrics"]["clip_roc_auc"]["queries"]
     assert ask("score", *tables, "--draws", 20) == told  # the same figures again
 
@@ -58,16 +58,19 @@ def test_groups_are_drawn_whole(ask: Answer, fail: Answer, tables: tuple[Path, P
     alone, grouped = (
         json.loads(ask("score", *tables, "--draws", 50, "--json", *more)) for more in ([], ["--groups", groups])
     )
-    assert grouped["bootstrap"] == {"draws": 50, "seed": 0, "groups": 6, "by": str(groups)}
+    assert grouped["bootstrap"] == {"draws": 50, "seed": 0, "level": 0.95, "groups": 6, "by": str(groups)}
     one, other = (found["metrics"]["macro_roc_auc"] for found in (alone, grouped))
     assert one["value"] == other["value"]
     assert one["low"] != other["low"]
     assert "50 bootstrap samples of 6 groups" in ask("score", *tables, "--draws", 50, "--groups", groups)
+    told = ask("score", *tables, "--draws", 50, "--groups", groups)
+    groups.write_text(groups.read_text().removeprefix("id,artist\n"))
+    assert ask("score", *tables, "--draws", 50, "--groups", groups) == told
     groups.write_text("id,artist\nt0,a\n")
     assert (
         fail("score", *tables, "--groups", groups) == f"{groups} has no group for 29 of 30 ids: t1, t2, t3 and 26 more"
     )
-    assert "3 columns beside the id; the group is one" in fail("score", *tables, "--groups", tables[0])
+    assert "3 columns beside the id; the group is one" in fail("score", *tables, "--groups", tables[1])
 
 
 def test_each_tag_and_each_row(ask: Answer, tables: tuple[Path, Path]) -> None:
@@ -75,7 +78,15 @@ def test_each_tag_and_each_row(ask: Answer, tables: tuple[Path, Path]) -> None:
     assert "rows have it\n  ROC-AUC                 0." in told
     rows = json.loads(ask("score", *tables, "--draws", 0, "--per-clip", "--json"))["clips"]
     assert all(f"{row}  ROC-AUC {figures['roc_auc']:.6f}  average prec" in told for row, figures in rows.items())
-    assert "95 % 0" not in told
+    assert "95% 0" not in told
+    assert "intervals" not in told
+
+
+def test_a_figure_that_some_samples_lack_has_no_interval_and_it_is_said(ask: Answer, tmp_path: Path) -> None:
+    (tmp_path / "truth.csv").write_text("id,x\na,1\nb,0\nc,0\n")
+    told = ask("score", tmp_path / "truth.csv", tmp_path / "truth.csv", "--draws", 30)
+    assert "macro ROC-AUC             1.000000000000  chance 0.500000  (3 rows)" in told
+    assert told.endswith("30 bootstrap samples of 3 rows, seed 0, but for figures that some samples lack\n")
 
 
 def test_ids_that_one_table_lacks(ask: Answer, fail: Answer, tables: tuple[Path, Path]) -> None:
@@ -88,7 +99,10 @@ def test_ids_that_one_table_lacks(ask: Answer, fail: Answer, tables: tuple[Path,
 
 def test_names_of_columns_from_a_file(ask: Answer, fail: Answer, tables: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "tags.txt").write_text("rock\nney\n\nzurna\n")
-    assert "the columns have names already" in fail("score", tables[0], tables[0], "--tags", tmp_path / "tags.txt")
+    (tmp_path / "few.txt").write_text("rock\nney\n")
+    assert fail("score", *tables, "--tags", tmp_path / "few.txt").endswith("3 columns of values, but there are 2 names")
+    named = json.loads(ask("score", tables[0], tables[0], "--tags", tmp_path / "tags.txt", "--json", "--draws", 0))
+    assert named["undefined"] == ["zurna"]
     bare = tmp_path / "bare.csv"
     bare.write_text("\n".join(tables[0].read_text().splitlines()[1:]))
     found = json.loads(ask("score", bare, tables[1], "--tags", tmp_path / "tags.txt", "--json", "--draws", 0))
@@ -130,8 +144,8 @@ def test_the_command_loads_neither_torch_nor_transformers(tables: tuple[Path, Pa
 @pytest.mark.skipif(not REAL[0].exists(), reason="needs ../shared/data")
 def test_a_published_model_s_scores_to_all_digits(ask: Answer) -> None:
     told = ask("score", *REAL, "--draws", 20)
-    assert "macro ROC-AUC             0.910897708562  95 % 0.9" in told
-    assert "macro average precision   0.450874107631  95 % 0.4" in told
+    assert "macro ROC-AUC             0.910897708562  95% 0.9" in told
+    assert "macro average precision   0.450874107631  95% 0.4" in told
     assert "judged 4332 rows, 50 of 50 columns, as tags" in told
     found = json.loads(ask("score", *REAL, "--draws", 0, "--json"))["metrics"]
     # scikit-learn's, micro

@@ -30,7 +30,7 @@ def score(
     draws: Annotated[int, typer.Option(min=0, help="Samples of the bootstrap; 0 for no intervals.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
     tags: Annotated[
-        Path | None, typer.Option(help="A text file of the columns' names, one a line, for tables without them.")
+        Path | None, typer.Option(help="A text file of the columns' names, one a line, in place of the tables' own.")
     ] = None,
     per_tag: Annotated[bool, typer.Option("--per-tag", help="Tell the figures of each tag.")] = False,
     per_clip: Annotated[bool, typer.Option("--per-clip", help="Tell the figures of each row.")] = False,
@@ -48,7 +48,7 @@ def score(
         bool | None, typer.Option("--header/--no-header", help="The first line names the columns; found out otherwise.")
     ] = None,
 ) -> None:
-    """Judge any system by its table of scores: ROC-AUC, average precision, accuracy, F1, with 95 % intervals.
+    """Judge any system by its table of scores: ROC-AUC, average precision, accuracy, F1, with 95% intervals.
 
     Tables are csv, tsv or txt (also .gz), npz, npy or parquet, a row a track, its id first. Both are put in the same
     order by their ids, and by the names of their columns if both name them.
@@ -66,7 +66,7 @@ def score(
         return align(one, other, common)
 
     one, other, left_out = pair(truth, scores)
-    units = Units(one.ids, _groups(groups, one.ids, header) if groups else one.ids, draws, seed)
+    units = Units(one.ids, _groups(groups, one.ids) if groups else one.ids, draws, seed)
     thresholds = pair(*valid)[:2] if valid else None
     found = retrieve(one, other, units) if retrieval else judged(one, other, units, thresholds)
     if as_json:
@@ -76,13 +76,10 @@ def score(
 
 
 def _named(tables: list[Table], names: list[str] | None) -> list[Table]:
-    """The tables, those with several columns but no names of them named."""
+    """The tables, those of several columns with these names of them, if there are any."""
     if names is None:
         return tables
-    lacking = [len(table.columns) > 1 and not table.named for table in tables]
-    if not any(lacking):
-        raise InputError("the columns have names already; leave --tags out")
-    return [table.rename(names) if lacks else table for table, lacks in zip(tables, lacking, strict=True)]
+    return [table.rename(names) if len(table.columns) > 1 else table for table in tables]
 
 
 def _lines(path: Path) -> list[str]:
@@ -91,11 +88,11 @@ def _lines(path: Path) -> list[str]:
     return [line.strip() for line in text_of(path).splitlines() if line.strip()]
 
 
-def _groups(path: Path, ids: tuple[str, ...], header: bool | None) -> list[str]:
-    """The group of each row."""
+def _groups(path: Path, ids: tuple[str, ...]) -> list[str]:
+    """The group of each row; a header is one more id that is not asked for."""
     from crossmodal.data.tables import read
 
-    table = read(path, header)
+    table = read(path, header=False)
     if len(table.columns) != 1:
         raise InputError(f"{path} has {len(table.columns)} columns beside the id; the group is one")
     known = dict(zip(table.ids, table.values[:, 0].astype(str).tolist(), strict=True))
@@ -109,12 +106,8 @@ def _described(one: Table, other: Table, left_out: Kept, units: Units, groups: P
         name: {"path": str(table.path), "notes": list(table.notes)}
         for name, table in (("truth", one), ("scores", other))
     }
-    drawn = {
-        "draws": units.draws,
-        "seed": units.seed,
-        "groups": len(set(units.groups)),
-        "by": str(groups or "") or None,
-    }
+    drawn: dict[str, Any] = {"draws": units.draws, "seed": units.seed, "level": _level()}
+    drawn |= {"groups": len(set(units.groups)), "by": str(groups) if groups else None}
     return tables | {"rows": len(one.ids), "columns": list(other.columns), "left_out": left_out, "bootstrap": drawn}
 
 
@@ -143,9 +136,15 @@ def _tell(found: Scored, one: Table, other: Table, left_out: Kept, units: Units,
         say("")
         for row, figures in found.rows.items():
             say(f"{row}  ROC-AUC {figures['roc_auc']:.6f}  average precision {figures['average_precision']:.6f}")
-    say("")
-    number, drawn = len(set(units.groups)), "rows" if units.groups is units.ids else "groups"
-    say(f"intervals: 95 %, {units.draws} bootstrap samples of {number} {drawn}, seed {units.seed}")
+    if units.draws:
+        drawn = f"{len(set(units.groups))} {'rows' if units.groups is units.ids else 'groups'}, seed {units.seed}"
+        without = ", but for figures that some samples lack" if _lacking(found) else ""
+        say("")
+        say(f"intervals: {_level():.0%}, {units.draws} bootstrap samples of {drawn}{without}")
+
+
+def _lacking(found: Scored) -> bool:
+    return any(figure.low is None for figure in found.metrics.values())
 
 
 def _tell_tags(found: Scored) -> None:
@@ -162,9 +161,15 @@ def _tell_tags(found: Scored) -> None:
 
 
 def _line(name: str, figure: Measured) -> str:
-    interval = "" if figure.low is None else f"  95 % {figure.low:.6f} to {figure.high:.6f}"
+    interval = "" if figure.low is None else f"  {_level():.0%} {figure.low:.6f} to {figure.high:.6f}"
     chance = "" if figure.chance is None else f"  chance {figure.chance:.6f}"
     return f"{name:24}  {figure.value:.12f}{interval}{chance}  ({figure.queries} rows)"
+
+
+def _level() -> float:
+    from crossmodal.metrics.bootstrap import LEVEL
+
+    return LEVEL
 
 
 def spelt(name: str) -> str:
