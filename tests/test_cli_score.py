@@ -131,6 +131,7 @@ def test_mistakes_are_one_line(fail: Answer, tables: tuple[Path, Path], tmp_path
     assert fail("score", *tables) == "scores must be finite, but are not for t7, y"
 
 
+@pytest.mark.slow
 def test_the_command_loads_neither_torch_nor_transformers(tables: tuple[Path, Path]) -> None:
     code = (
         "import sys; from crossmodal.cli import main; main(sys.argv[1:]);"

@@ -46,10 +46,6 @@ def test_each_tag_equals_scikit_learn(seed: int) -> None:
     expected = np.array([by_scikit_learn(*column, drawn) for column in zip(truth.T, scores.T, strict=True)]).T
     np.testing.assert_allclose(MultiLabel(truth, scores).by_tag(drawn), expected, rtol=1e-12)
     assert 3 <= np.isnan(expected[0]).sum() < TAGS / 2
-    if seed == 0:
-        once = np.ones(CLIPS, dtype=int)
-        expected = np.array([by_scikit_learn(*column, once) for column in zip(truth.T, scores.T, strict=True)]).T
-        np.testing.assert_allclose(MultiLabel(truth, scores).by_tag(), expected, rtol=1e-12)
 
 
 def test_each_clip_equals_scikit_learn() -> None:
@@ -59,7 +55,7 @@ def test_each_clip_equals_scikit_learn() -> None:
     np.testing.assert_allclose(MultiLabel(truth, scores).by_clip(), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_macro_and_micro_equal_scikit_learn(seed: int) -> None:
     truth, scores, drawn = example(seed, unknown=0.0)
     known = ~undefined(truth[drawn > 0])
@@ -87,7 +83,7 @@ def by_loops(truth, scores):
 
 
 def test_draws_are_rows_given_so_often_and_equal_plain_loops() -> None:
-    truth, scores, drawn = example(7, levels=6, tags=12)
+    truth, scores, drawn = example(7, levels=6, tags=6)
     rows = np.repeat(np.arange(CLIPS), drawn)
     expected = np.array([by_loops(*pair) for pair in zip(truth[rows].T, scores[rows].T, strict=True)]).T
     found = MultiLabel(truth, scores)

@@ -92,8 +92,8 @@ def test_sign_flips_equal_a_plain_loop_over_all_of_them() -> None:
 
 def test_sign_flips_of_many_groups_find_what_is_there_and_little_else() -> None:
     rng = np.random.default_rng(0)
-    alike = [sign_flip(rng.normal(size=30), draws=99, seed=seed) for seed in range(200)]
-    assert 0.02 <= np.mean(np.array(alike) <= 0.05) <= 0.09
+    alike = [sign_flip(rng.normal(size=30), draws=99, seed=seed) for seed in range(100)]
+    assert 0.01 <= np.mean(np.array(alike) <= 0.05) <= 0.11
     assert sign_flip(rng.normal(loc=1, size=60), draws=999) == 1 / 1000
     groups = np.repeat(np.arange(20), 30)  # 600 values, but 20 artists: their units are no evidence of their own
     values = rng.normal(size=20)[groups] + 0.3
