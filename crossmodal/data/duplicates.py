@@ -105,10 +105,17 @@ def _typed(rows: pd.DataFrame) -> Pairs:
 # --- candidates: landmarks in common
 
 
-def candidates(fingerprints: Mapping[str, Fingerprint], paths: Mapping[str, str]) -> list[Candidate]:
+def candidates(
+    fingerprints: Mapping[str, Fingerprint], paths: Mapping[str, str], first: int | None = None
+) -> list[Candidate]:
     """The pairs of tracks that share enough landmarks at one offset; they are still to be verified.
 
     Landmarks of the whole track vote, and those of its opening: each may propose an offset of its own.
+
+    Args:
+        fingerprints: by track id.
+        paths: of the audio, by track id.
+        first: only pairs with one of the first so many tracks; the time it takes falls with them.
     """
     ids = list(fingerprints)
     found: set[tuple[int, int, int]] = set()
@@ -116,8 +123,9 @@ def candidates(fingerprints: Mapping[str, Fingerprint], paths: Mapping[str, str]
         landmarks = _landmarks(list(fingerprints.values()), kind)
         counts = np.bincount(landmarks.tracks, minlength=len(ids))
         orders = [_Order(landmarks.hashes, shift) for shift in (-1, 1)]
-        for start in range(0, len(ids), BLOCK):
-            low, high = np.searchsorted(landmarks.tracks, (start, start + BLOCK))
+        last = len(ids) if first is None else first
+        for start in range(0, last, BLOCK):
+            low, high = np.searchsorted(landmarks.tracks, (start, min(start + BLOCK, last)))
             a, b, delta, votes = _voted(*_matches(landmarks, orders, np.arange(low, high)), start)
             enough = votes >= np.maximum(VOTES, share * np.minimum(counts[a], counts[b]))
             found |= set(zip(a[enough].tolist(), b[enough].tolist(), delta[enough].tolist(), strict=True))
