@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from crossmodal import vector_files
 from crossmodal.audio.decode import AudioError, features_of
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.store import FeatureStore
 from crossmodal.errors import InputError, listed
-from crossmodal.files import Skipped, atomic, write_skipped
+from crossmodal.files import Skipped, write_skipped
 from crossmodal.model import DualEncoder, Floats, TrackVectors
 from crossmodal.types import PathLike
 
@@ -60,12 +61,21 @@ class Vectors:
         ids = np.repeat(np.array(self.track_ids, dtype=object), [len(track.bounds) for track in self.tracks])
         return pd.DataFrame({"track_id": ids, "start": bounds[:, 0], "end": bounds[:, 1]}).astype({"track_id": "str"})
 
-    def save(self, path: PathLike) -> None:
-        """Write ``.npz``: track_ids, vectors, features, fingerprint; and the skipped tracks as csv beside it."""
+    def save(self, path: PathLike, segments: bool = False) -> None:
+        """Write ids, vectors, features and the fingerprint as npz, pt or parquet; the skipped as csv beside it.
+
+        Args:
+            path: its suffix decides; see `vector_files`.
+            segments: a row a segment with its start and end, instead of a row a track.
+        """
         path = Path(path)
-        with atomic(path) as temporary, temporary.open("wb") as file:
-            ids, mark = np.array(self.track_ids), np.array(self.fingerprint)
-            np.savez(file, track_ids=ids, vectors=self.vectors, features=self.features, fingerprint=mark)
+        if segments:
+            rows, features = self.segments, np.concatenate([track.features for track in self.tracks])
+            arrays = {"vectors": self.segment_vectors, "features": features}
+        else:
+            rows = pd.DataFrame({"track_id": list(self.track_ids)})
+            arrays = {"vectors": self.vectors, "features": self.features}
+        vector_files.write(path, rows, arrays, self.fingerprint)
         write_skipped(path.with_suffix(".skipped.csv"), self.skipped)
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from tiny import Answer, Trained
 
@@ -98,6 +99,9 @@ def test_embed_index_and_features_by_a_manifest(ask: Answer, fail: Answer, train
     assert "8 tracks; 0 skipped" in ask("embed", trained.folder, tmp_path / "valid", "--out", tmp_path / "v.npz")
     with np.load(tmp_path / "v.npz") as saved:
         assert saved["vectors"].shape == (8, 16)
+    more = ("--out", tmp_path / "v.parquet", "--segments", "--workers", 1)
+    assert "24 segments of 8 tracks; 0 skipped" in ask("embed", trained.folder, tmp_path / "valid", *more)
+    assert len(pd.read_parquet(tmp_path / "v.parquet")) == 24
     said = ask("index", trained.folder, tmp_path / "valid", "--out", tmp_path / "index", "--workers", 1)
     assert said.endswith("8 tracks in 24 segments; 0 skipped\n")
     assert len(SearchIndex.open(tmp_path / "index")) == 8
@@ -150,6 +154,7 @@ def test_train_names_what_is_wrong(fail: Answer, trained: Trained, tmp_path: Pat
         (["features", "m", "--out", "o", "--precision", "8"], "--precision is 8; it is 16 or 32"),
         (["search", "nowhere", "b"], "nowhere is no run"),
         (["embed", "nowhere", "m"], "nowhere is no run"),
+        (["embed", "nowhere", "m", "--out", "v.csv"], "v.csv: vectors are written as .npz, .pt, .parquet, not as .csv"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(fail: Answer, arguments: list[str], match: str) -> None:

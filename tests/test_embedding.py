@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import soundfile
+import torch
+from pyarrow import parquet
 from tiny import Trained
 
 from crossmodal.audio.frontends import LogMel
@@ -76,6 +81,54 @@ def test_vectors_are_saved_with_ids_and_fingerprint(vectors: Vectors, tmp_path: 
         np.testing.assert_array_equal(saved["vectors"], vectors.vectors)
         assert str(saved["fingerprint"]) == vectors.fingerprint
     assert (tmp_path / "v.skipped.csv").read_text().splitlines() == ["id,path,reason"]
+
+
+def saved(path: Path) -> dict[str, Any]:
+    """A file of vectors as those read it who know only its format."""
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    if path.suffix == ".pt":
+        return dict(torch.load(path, weights_only=True))
+    table = parquet.read_table(path)
+    kinds = {name: table.schema.field(name).type for name in ("vector", "features")}
+    assert all(pa.types.is_fixed_size_list(kind) and kind.list_size == 16 for kind in kinds.values())
+    found = {name: np.array(table[name].to_pylist(), dtype=np.float32) for name in table.column_names[1:]}
+    mark = table.schema.metadata[b"fingerprint"].decode()
+    return {"track_ids": table["track_id"].to_pylist(), **found, "vectors": found["vector"], "fingerprint": mark}
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pt", ".parquet"])
+@pytest.mark.parametrize("segments", [False, True])
+def test_every_format_holds_the_same_numbers(vectors: Vectors, tmp_path: Path, suffix: str, segments: bool) -> None:
+    vectors.save(tmp_path / f"v{suffix}", segments)
+    found = saved(tmp_path / f"v{suffix}")
+    per_track = [(track, one) for track, one in zip(vectors.track_ids, vectors.tracks, strict=True)]
+    ids = [track for track, one in per_track for _ in (one.vectors if segments else [0])]
+    rows = [one.vectors if segments else one.vector[None] for _, one in per_track]
+    features = [one.features if segments else one.feature[None] for _, one in per_track]
+    assert list(found["track_ids"]) == ids
+    np.testing.assert_array_equal(np.asarray(found["vectors"]), np.concatenate(rows))
+    np.testing.assert_array_equal(np.asarray(found["features"]), np.concatenate(features))
+    assert str(found["fingerprint"]) == vectors.fingerprint
+    assert ("start" in found) == segments
+    if segments:
+        bounds = np.stack([np.asarray(found["start"]), np.asarray(found["end"])], axis=1)
+        np.testing.assert_array_equal(bounds, np.concatenate([one.bounds for _, one in per_track]))
+
+
+def test_ids_of_every_script_come_back(vectors: Vectors, tmp_path: Path) -> None:
+    ids = ("سماعي", "Łódź/1", "a\nb", *vectors.track_ids[3:])
+    renamed = replace(vectors, track_ids=ids)
+    for suffix in (".npz", ".pt", ".parquet"):
+        renamed.save(tmp_path / f"v{suffix}")
+        assert tuple(saved(tmp_path / f"v{suffix}")["track_ids"]) == ids
+
+
+def test_an_unknown_format_is_refused(vectors: Vectors, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"v\.csv: vectors are written as \.npz, \.pt, \.parquet, not as \.csv"):
+        vectors.save(tmp_path / "v.csv")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_tracks_that_cannot_be_used_are_skipped_with_the_reason(model: DualEncoder, tmp_path: Path) -> None:

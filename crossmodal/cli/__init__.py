@@ -98,19 +98,23 @@ def features(
 def embed(
     run: RunFolder,
     manifest: ManifestFolder,
-    out: Annotated[Path, typer.Option(help="Vectors, an .npz file.")] = Path("vectors.npz"),
+    out: Annotated[Path, typer.Option(help="Vectors, an .npz, .pt or .parquet file.")] = Path("vectors.npz"),
+    segments: Annotated[bool, typer.Option("--segments", help="A row a segment, with its seconds.")] = False,
     workers: Workers = 2,
     engine: EngineName = "processes",
 ) -> None:
     """Embed every track of a manifest: ids, vectors in the joint space, and the audio encoder's features."""
+    from crossmodal import vector_files
     from crossmodal.data.engine import named
     from crossmodal.data.manifest import Manifest
     from crossmodal.evaluation import embed_catalogue
     from crossmodal.runs import find_run
 
+    vector_files.check(out)
     with embed_catalogue(find_run(run), Manifest.load(manifest), out, named(engine, workers)) as vectors:
-        vectors.save(out)
-        say(f"{out}: {len(vectors.track_ids)} tracks; {len(vectors.skipped)} skipped")
+        vectors.save(out, segments)
+        rows = f"{len(vectors.segments)} segments of " if segments else ""
+        say(f"{out}: {rows}{len(vectors.track_ids)} tracks; {len(vectors.skipped)} skipped")
 
 
 app.command()(search)
