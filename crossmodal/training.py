@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -18,16 +19,17 @@ from crossmodal.checks import check, check_model, check_tracks
 from crossmodal.config import Config, weighed
 from crossmodal.data.corpus import Corpus
 from crossmodal.data.loader import Batches
-from crossmodal.embedding import Embedded
+from crossmodal.embedding import Embedded, embed
 from crossmodal.errors import InputError, listed
 from crossmodal.evaluation import best_model, finish
 from crossmodal.files import atomic, recover
 from crossmodal.loggers import open_loggers
 from crossmodal.loop import Trainer
-from crossmodal.model import DualEncoder
+from crossmodal.model import DualEncoder, Floats
 from crossmodal.precision import training_precision
 from crossmodal.prepare import fit_normaliser, labelled, make_batches, open_store, read_manifest
 from crossmodal.runs import SCORE, Run, describe_environment, open_run, recorded_threads
+from crossmodal.snapshots import TRACKS, Snapshots
 from crossmodal.types import Objective, Space
 
 Say = Callable[[str], None]
@@ -86,8 +88,16 @@ def fit(run: Run, say: Say) -> Embedded:
     validation = processes.together(lambda: judge(run.config, data))
     say(f"{precision} on {facts['device']}, {facts['threads']} threads, from step {trainer.progress.step}")
     say("objectives: " + " + ".join(f"{factors[name]:g} {name}" for name in objectives))
-    trainer.fit(validation, open_loggers(run) if trainer.accelerator.is_main_process else ())
+    snapshots = Snapshots(run.folder / "snapshots")
+
+    def validate() -> dict[str, float]:
+        metrics = validation()
+        snapshots.save(trainer.progress.step, *validation.sample())
+        return metrics
+
+    trainer.fit(validate, open_loggers(run) if trainer.accelerator.is_main_process else ())
     say(f"trained {trainer.progress.summary()}")
+    say(f"kept for the map over epochs: {snapshots}")
     return replace(data, model=best_model(run))
 
 
@@ -225,3 +235,15 @@ class Validation:
         metrics = self.task.evaluate(self.embedded, "valid").metrics
         values = {f"valid/{name}": metrics[name].value for name in self.names}
         return {**values, SCORE: metrics[self.names[0]].value}
+
+    def sample(self) -> tuple[list[str], Floats]:
+        """Some tracks of the part, the same whenever it is asked, and their vectors by the model as it is now."""
+        embedded, ids = self.embedded, self.embedded.part("valid").tracks["track_id"].to_numpy()
+        chosen = ids[np.sort(np.random.default_rng(0).permutation(len(ids))[:TRACKS])]
+        if self.names:
+            found = embedded.vectors("valid")
+        else:  # nothing was judged, so nothing is embedded yet
+            found = embed(embedded.model, embedded.manifest.select(chosen), embedded.store)
+        wanted = set(chosen)
+        rows = [row for row, track in enumerate(found.track_ids) if track in wanted]
+        return [found.track_ids[row] for row in rows], found.vectors[rows]

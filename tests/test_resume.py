@@ -31,6 +31,10 @@ def end(folder: Path) -> tuple[dict[str, object], bytes, list[dict[str, float]]]
     return kept, (run.model / "model.safetensors").read_bytes(), run.metrics()
 
 
+def snapshots(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (find_run(folder / "tiny").folder / "snapshots").iterdir()}
+
+
 @pytest.mark.slow
 def test_a_training_killed_twice_ends_bit_for_bit_like_one_that_was_not(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -50,6 +54,7 @@ def test_a_training_killed_twice_ends_bit_for_bit_like_one_that_was_not(
     assert equal(state, state_again)
     assert model == model_again
     assert rows == rows_again
+    assert snapshots(tmp_path / "whole") == snapshots(folder)
     assert [row["step"] for row in rows_again if "loss" in row] == list(range(1, 18))
     assert json.loads((find_run(folder / "tiny").folder / "environment.json").read_text())["threads"] == 1
 
