@@ -13,6 +13,7 @@ import typer
 from crossmodal import __version__
 from crossmodal.cli import data, index, mapping, tag
 from crossmodal.cli.evaluating import evaluate
+from crossmodal.cli.exporting import export
 from crossmodal.cli.score import score
 from crossmodal.cli.searching import search
 from crossmodal.cli.serve import serve
@@ -37,6 +38,7 @@ app.add_typer(index.app, name="index")
 app.command()(tag.tag)
 app.command()(tag.calibrate)
 app.command("map")(mapping.map_)
+app.command()(export)
 
 Experiment = Annotated[
     list[str] | None, typer.Argument(help="[EXPERIMENT.yaml] [key=value ...] [~key ...]", show_default=False)

@@ -64,7 +64,7 @@ class CRNN(Spectral):
         """
         last = (whole(features, lengths) // 96).clamp(min=1) - 1
         states = self._states(features, lengths)
-        found: Tensor = self.dropout(states[torch.arange(len(states), device=states.device), last])
+        found: Tensor = self.dropout(states[torch.arange(states.shape[0], device=states.device), last])
         return found
 
     def _states(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:

@@ -30,7 +30,7 @@ class Timbral(nn.Module):
         places = x.unfold(2, self.conv.kernel_size[0], 1).permute(0, 2, 1, 4, 3)  # batch, places, inputs, height, time
         waves = places.flatten(0, 1).flatten(1, 2)
         maps = F.conv1d(waves, self.conv.weight.flatten(1, 2), self.conv.bias, padding=3)
-        return maps.reshape(len(x), -1, *maps.shape[1:]).transpose(1, 2)
+        return maps.reshape(x.shape[0], -1, *maps.shape[1:]).transpose(1, 2)
 
 
 class Temporal(nn.Module):

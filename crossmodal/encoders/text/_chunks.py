@@ -34,6 +34,8 @@ class Checkpoint(nn.Module, TextEncoder):
         tune: whether it is trained.
     """
 
+    longest: int  # tokens of a chunk with its special ones
+
     def __init__(self, loaded: nn.Module, tokenizer: Any, dim: int, chunk_tokens: int, tune: bool) -> None:
         super().__init__()
         self.tokenizer, self.dim, self.chunk_tokens, self.tune = tokenizer, dim, chunk_tokens, tune
@@ -73,6 +75,32 @@ class Checkpoint(nn.Module, TextEncoder):
         vectors = self._pooled(inputs) if self.tune else inputs["vectors"]
         counts = torch.bincount(owner).to(vectors.dtype).unsqueeze(1)
         return vectors.new_zeros(len(counts), self.dim).index_add(0, owner, vectors) / counts
+
+    def dense(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """As `forward`, of ids and mask ``(texts, chunks, length)``, which fixed graphs such as ONNX's can take.
+
+        Where the mask is 0 there is no token; a chunk may hold none at all.
+        """
+        there = mask.sum(2, keepdim=True).clamp(max=1)  # (texts, chunks, 1)
+        seen = torch.cat([torch.ones_like(mask[:, :, :1]), mask[:, :, 1:]], dim=2)  # some key, in padding too
+        pooled = self._pooled({"input_ids": ids.flatten(0, 1), "attention_mask": seen.flatten(0, 1)})
+        vectors = pooled.view(*ids.shape[:2], -1) * there
+        mean: Tensor = vectors.sum(1) / there.sum(1)
+        return mean
+
+    def dense_tokens(self) -> tuple[str, dict[str, int]]:
+        """The tokenizer as JSON, and how `dense` takes its tokens: at most so many, of a chunk and with specials.
+
+        Raises:
+            InputError: the tokenizer has no such form.
+        """
+        if not hasattr(self.tokenizer, "backend_tokenizer"):
+            raise InputError(
+                f"{type(self.tokenizer).__name__} has no tokenizer.json: it is not of the tokenizers library"
+            )
+        padding = self.tokenizer.pad_token_id or 0
+        how = {"chunk_tokens": self.chunk_tokens, "longest": self.longest, "padding": padding}
+        return self.tokenizer.backend_tokenizer.to_str(), how
 
     @abstractmethod
     def _inputs(self, pieces: Sequence[str]) -> Tokens:

@@ -120,6 +120,26 @@ class MiniTransformer(nn.Module, TextEncoder):
         x = self.norm(x)
         return pool(x[mask], self.score(x[mask]).squeeze(1), owner[:, None].expand_as(ids)[mask])
 
+    def dense(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """As `forward`, of ids and mask ``(texts, chunks, length)``, which fixed graphs such as ONNX's can take.
+
+        Where the mask is 0 there is no token; a chunk may hold none at all.
+        """
+        there = mask.flatten(0, 1) > 0
+        seen = torch.cat([torch.ones_like(there[:, :1]), there[:, 1:]], dim=1)  # some key, for a chunk of padding too
+        x = self.tokens(ids.flatten(0, 1)) + self.positions.weight[: ids.shape[2]]
+        for block in self.blocks:
+            x = block(x, seen[:, None, None])
+        x = self.norm(x).unflatten(0, ids.shape[:2]).flatten(1, 2)  # (texts, tokens of all chunks, dim)
+        scores = self.score(x).squeeze(2).masked_fill(mask.flatten(1) == 0, -torch.inf)
+        pooled: Tensor = (scores.softmax(1).unsqueeze(1) @ x).squeeze(1)
+        return pooled
+
+    def dense_tokens(self) -> tuple[str, dict[str, int]]:
+        """The tokenizer as JSON, and how `dense` takes its tokens: at most so many, of a chunk and with specials."""
+        how = {"chunk_tokens": self.chunk_tokens, "longest": self.chunk_tokens, "padding": 0}
+        return self._fitted().to_str(), how
+
     def _fitted(self) -> Tokenizer:
         if self.tokenizer is None:
             raise InputError("the tokenizer is not trained: call fit(texts) first, or load a saved model")

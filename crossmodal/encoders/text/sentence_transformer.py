@@ -24,7 +24,8 @@ class SentenceTransformerEncoder(Checkpoint):
 
     def __init__(self, model: str, tune: bool = False) -> None:
         loaded = _load(model)
-        tokens = min(int(loaded.max_seq_length or CHUNK_TOKENS), CHUNK_TOKENS) - 2  # it adds its two special tokens
+        self.longest = int(loaded.max_seq_length or CHUNK_TOKENS)
+        tokens = min(self.longest, CHUNK_TOKENS) - 2  # it adds its two special tokens
         super().__init__(loaded, loaded.tokenizer, int(loaded.get_embedding_dimension()), tokens, tune)
 
     def save(self, folder: Path) -> None:
