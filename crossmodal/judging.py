@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from crossmodal import protocols, results
+from crossmodal import guards, protocols, results
+from crossmodal.data.engine import named
+from crossmodal.data.leakage import Leak
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.store import FeatureStore
 from crossmodal.embedding import Embedded
@@ -18,7 +20,7 @@ from crossmodal.protocols import Protocol
 from crossmodal.runs import Run
 
 Say = Callable[[str], None]
-FOLDER, PART = "protocols", "test"
+FOLDER, PART, HEARD = "protocols", "test", "heard"
 
 
 class Judge:
@@ -38,22 +40,26 @@ class Judge:
         self.manifest = Manifest.load(run.folder / "manifest") if manifest is None else manifest.check()
         self.foreign = manifest is not None
         self._embedded: dict[str, Embedded] = {}
+        self._known: dict[str, list[Leak]] = {}
 
     def by(self, name: str) -> Path:
         """Judge by a protocol of the package, or by one's own file; the folder of its results.
 
         Raises:
-            InputError: there is no such protocol, or the run or the data do not suit it.
+            InputError: there is no such protocol, the run or the data do not suit it, the judged tracks share what it
+            forbids with others, or the model has collapsed.
         """
         protocol = protocols.load(name)
         protocols.check_tasks(protocol, name)
         embedded = self._data(protocol, name)
+        checked = self._guarded(protocol, name, embedded)
         evaluation = judge(embedded, protocol.tasks, PART)
         found = {
             "experiment": self.run.config.name,
             "seed": self.run.config.seed,
             **evaluation.results,
             "protocol": described(protocol, name),
+            "guards": checked,
         }
         folder = self.run.folder / FOLDER / Path(name).stem
         results.write(folder, found, evaluation.judgements)
@@ -66,6 +72,30 @@ class Judge:
         if split not in self._embedded:
             self._embedded[split] = Embedded(self.model, self.manifest, split, self._store())
         return self._embedded[split]
+
+    def _guarded(self, protocol: Protocol, name: str, embedded: Embedded) -> dict[str, Any]:
+        """What the guards say of the data and the model: refused, told, and for results.json."""
+        leaks = self._leaks(embedded.split)
+        guards.refuse(leaks, protocol.forbids, f"protocol {name}")
+        for line in guards.told(leaks, protocol.forbids):
+            self.say(f"{name}: {line}")
+        spread = guards.collapse(embedded, PART, "text" in protocol.needs, trained=self.run.config.train.epochs > 0)
+        return {"leaks": [leak._asdict() for leak in leaks], "collapse": spread}
+
+    def _leaks(self, split: str) -> list[Leak]:
+        """What the judged tracks share with others, once a split; what is heard is kept beside the features."""
+        if split not in self._known:
+            how = self.run.config.features
+            trained = self._trained() if self.foreign or split != self.run.config.split else None
+            heard, engine = Path(how.folder) / HEARD, named(how.engine, how.workers)
+            self._known[split] = guards.leaks(self.manifest, split, PART, trained, heard, engine)
+        return self._known[split]
+
+    def _trained(self) -> Manifest | None:
+        """The tracks that the run was trained and chosen on; none if it was not trained."""
+        own, config = Manifest.load(self.run.folder / "manifest"), self.run.config
+        parts = own.parts(config.split)
+        return own.select(parts.index[parts.isin(guards.TUNED)]) if config.train.epochs else None
 
     def _store(self) -> FeatureStore | None:
         config = self.run.config

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from tiny import Answer, Trained
 from crossmodal import protocols, results
 from crossmodal.data.manifest import Manifest
 from crossmodal.errors import InputError
+from crossmodal.judging import Judge
+from crossmodal.model import DualEncoder
+from crossmodal.runs import find_run
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +103,37 @@ def test_what_does_not_suit_is_refused(fail: Answer, run: Path, own: Any) -> Non
 
 
 def test_a_model_of_audio_alone_is_not_asked_with_words(monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
-    from crossmodal.judging import Judge
-    from crossmodal.runs import find_run
-
     judge = Judge(find_run(run), None, print)
     monkeypatch.setattr(judge.model, "reads", False)
     with pytest.raises(InputError, match="a model of audio alone"):
         judge.by("retrieval")
+
+
+def test_a_planted_leak_is_refused_where_it_is_forbidden_and_told_where_it_is_not(
+    ask: Answer, run: Path, own: Any, tmp_path: Path
+) -> None:
+    manifest = Manifest.load(run / "manifest")
+    parts = manifest.parts("combination")
+    train, test = (parts.index[parts == part][0] for part in ("train", "test"))
+    tracks = manifest.tracks.assign(artist=[f"Artist {n}" for n in range(len(manifest))])
+    tracks.loc[tracks["track_id"].isin([train, test]), "artist"] = "The Same"
+    replace(manifest, tracks=tracks).save(tmp_path / "leaky")
+    judge = Judge(find_run(run), Manifest.load(tmp_path / "leaky"), print)
+    with pytest.raises(InputError, match=rf"the artist of 1 of .*: {test} and {train} \(The Same\)"):
+        judge.by(str(own(forbids=["artist"])))
+    said = ask("evaluate", run, "--protocol", own(forbids=[]), "--manifest", tmp_path / "leaky")
+    assert f"{test} and {train} (The Same)" in said
+    leaks = results.read(run / "protocols" / "mine").found["guards"]["leaks"]
+    assert {leak["kind"]: leak["tracks"] for leak in leaks if leak["of"] == "split"}["artist"] == 1
+
+
+def test_a_collapsed_text_tower_is_refused_where_words_are_asked(run: Path, own: Any, tmp_path: Path) -> None:
+    copy = shutil.copytree(run, tmp_path / "collapsed")
+    model = DualEncoder.load(copy)
+    model.text_projection.weight.data.zero_()
+    shutil.rmtree(copy / "model")
+    model.save(copy / "model")
+    judge = Judge(find_run(copy), None, print)
+    with pytest.raises(InputError, match="text vectors are nearly equal"):
+        judge.by("retrieval")
+    judge.by(str(own()))

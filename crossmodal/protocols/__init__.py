@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from crossmodal import config, registry, settings
+from crossmodal.data.leakage import Kind
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.splits import split_hash
 from crossmodal.errors import InputError, listed, nearest
 
 ANY, OWN = "any", "run"
 FOLDER = Path(__file__).parent
-
-Kind = Literal["track", "file", "artist", "album", "group", "duplicate"]
-"""What two parts may have in common."""
 
 
 @dataclass(frozen=True)
