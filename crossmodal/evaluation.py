@@ -155,13 +155,21 @@ def summary(results: Mapping[str, Any]) -> list[str]:
     kind = "synthetic data, " if results["synthetic"] else ""
     lines = [f"{kind}split {split['name']} ({split['hash']}), part {split['part']}, {split['tracks']} tracks, 1 seed"]
     for name, task in results["tasks"].items():
-        direction, _, measure = task["primary"].rpartition("/")
-        shown = {m: f for m, f in task["metrics"].items() if m.startswith(direction) and m.endswith(measure)}
-        lines += [f"{name} {metric}: {line(found)}" for metric, found in shown.items()]
+        lines += [f"{name} {metric}: {line(found)}" for metric, found in primary(task).items()]
     for example in results["examples"]:
         lines.append(f"“{example['query']}”")
         lines += [answer(hit) for hit in example["hits"][:3]]
     return lines
+
+
+def primary(task: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The figures of a task's primary measure and direction: of all queries, and of each kind, language or tagset."""
+    direction, _, measure = task["primary"].rpartition("/")
+    return {
+        name: found
+        for name, found in task["metrics"].items()
+        if name.startswith(direction) and name.rpartition("/")[2] == measure
+    }
 
 
 def answer(hit: Mapping[str, Any]) -> str:

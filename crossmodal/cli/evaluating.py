@@ -102,11 +102,14 @@ def _by_tasks(run: Path, task: list[str], part: str, as_json: bool) -> None:
 
 
 def _tell(results: dict[str, Any]) -> None:
-    from crossmodal.evaluation import line
+    from crossmodal.evaluation import line, primary
 
     for name, found in results["tasks"].items():
-        for metric, value in found["metrics"].items():
+        shown = primary(found)
+        for metric, value in shown.items():
             say(f"{name}  {metric}: {line(value)}")
+        if others := len(found["metrics"]) - len(shown):
+            say(f"{name}  {others:,} figures more: --json shows them")
     split = results["split"]
     where = f"split {split['name']} ({split['hash']}), part {split['part']}, {split['tracks']} tracks"
     say(f"{'synthetic data, ' if results['synthetic'] else ''}{where}; model {results['model']}")
