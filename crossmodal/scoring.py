@@ -19,7 +19,7 @@ from crossmodal.data.aligned import Truth, classes_of, matrix_of, numbers_of, si
 from crossmodal.data.tables import Table
 from crossmodal.errors import InputError, listed
 from crossmodal.judgement import Measured, Units
-from crossmodal.metrics import classification, multilabel, retrieval, thresholds
+from crossmodal.metrics import classification, multilabel, paired, retrieval, thresholds
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -235,6 +235,21 @@ def retrieve(truth: Table, scores: Table, units: Units) -> Scored:
     lacking = len(scores.ids) - len(known)
     notes = (f"{lacking} queries without a relevant item are in no figure",) if lacking else ()
     return Scored("retrieval", metrics, notes=notes)
+
+
+def differences(one: Scored, other: Scored) -> dict[str, dict[str, float]]:
+    """How much greater each figure of the first is: value, low, high, p, and ``p_holm``, adjusted for all of them.
+
+    Both must have been judged on the same `Units`; figures without samples are left out.
+    """
+    pairs = {name: (figure, other.metrics[name]) for name, figure in one.metrics.items() if name in other.metrics}
+    tests = {
+        name: paired.paired_bootstrap(ours.value, ours.samples, theirs.value, theirs.samples)
+        for name, (ours, theirs) in pairs.items()
+        if ours.samples is not None and theirs.samples is not None and ours.units == theirs.units
+    }
+    adjusted = paired.holm([test.p for test in tests.values()]).tolist()
+    return {name: test._asdict() | {"p_holm": p} for (name, test), p in zip(tests.items(), adjusted, strict=True)}
 
 
 def _named(names: tuple[str, ...], statistic: Callable[[Ints], Floats]) -> Callable[[Ints], dict[str, Floats]]:

@@ -73,6 +73,31 @@ def test_groups_are_drawn_whole(ask: Answer, fail: Answer, tables: tuple[Path, P
     assert "3 columns beside the id; the group is one" in fail("score", *tables, "--groups", tables[1])
 
 
+def test_two_systems_are_tested_in_pairs(ask: Answer, fail: Answer, tables: tuple[Path, Path], tmp_path: Path) -> None:
+    rows = [line.split("\t") for line in tables[1].read_text().splitlines()]
+    worse = ["\t".join([name, *(str(1 - float(cell)) for cell in cells)]) for name, *cells in rows]
+    (tmp_path / "worse.tsv").write_text("\n".join(worse[::-1]))
+    found = json.loads(ask("score", *tables, "--against", tmp_path / "worse.tsv", "--draws", 200, "--json"))
+    tests, ours = found["against"]["differences"], found["metrics"]
+    theirs = json.loads(ask("score", tables[0], tmp_path / "worse.tsv", "--draws", 200, "--json"))["metrics"]
+    assert set(tests) == set(ours)
+    for name, test in tests.items():
+        assert test["value"] == pytest.approx(ours[name]["value"] - theirs[name]["value"])
+        assert test["low"] <= test["value"] <= test["high"]
+        assert 2 / 201 <= test["p"] <= test["p_holm"] <= 1
+    assert tests["macro_roc_auc"]["p"] < 0.05
+    told = ask("score", *tables, "--against", tmp_path / "worse.tsv", "--draws", 200)
+    line = f"macro ROC-AUC             {tests['macro_roc_auc']['value']:+.12f}  95% +"
+    assert line in told
+    assert f"  p {tests['macro_roc_auc']['p']:.4f}, {tests['macro_roc_auc']['p_holm']:.4f} of all" in told
+    same = json.loads(ask("score", *tables, "--against", tables[1], "--draws", 20, "--json"))["against"]["differences"]
+    assert {(test["value"], test["low"], test["high"], test["p"]) for test in same.values()} == {(0, 0, 0, 1)}
+    (tmp_path / "worse.tsv").write_text("\n".join(worse[3:]))
+    assert "3 ids not in" in fail("score", *tables, "--against", tmp_path / "worse.tsv")
+    few = json.loads(ask("score", *tables, "--against", tmp_path / "worse.tsv", "--common", "--json", "--draws", 20))
+    assert few["rows"] == 27
+
+
 def test_each_tag_and_each_row(ask: Answer, tables: tuple[Path, Path]) -> None:
     told = ask("score", *tables, "--draws", 0, "--per-tag", "--per-clip")
     assert "rows have it\n  ROC-AUC                 0." in told

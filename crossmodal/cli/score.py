@@ -32,6 +32,9 @@ def score(
     tags: Annotated[
         Path | None, typer.Option(help="A text file of the columns' names, one a line, in place of the tables' own.")
     ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Scores of another system, to test the difference in pairs.")
+    ] = None,
     per_tag: Annotated[bool, typer.Option("--per-tag", help="Tell the figures of each tag.")] = False,
     per_clip: Annotated[bool, typer.Option("--per-clip", help="Tell the figures of each row.")] = False,
     common: Annotated[
@@ -56,7 +59,7 @@ def score(
     from crossmodal.data.aligned import align
     from crossmodal.data.tables import read
     from crossmodal.judgement import Units
-    from crossmodal.scoring import retrieve
+    from crossmodal.scoring import differences, retrieve
     from crossmodal.scoring import score as judged
 
     names = _lines(tags) if tags else None
@@ -66,13 +69,25 @@ def score(
         return align(one, other, common)
 
     one, other, left_out = pair(truth, scores)
+    rival = None
+    if against:
+        (rival,) = _named([read(against, header)], names)
+        one, rival, more = align(one, rival, common)
+        other, left_out = other.select(one.ids, one.columns if len(other.columns) > 1 else None), left_out | more
     units = Units(one.ids, _groups(groups, one.ids) if groups else one.ids, draws, seed)
     thresholds = pair(*valid)[:2] if valid else None
-    found = retrieve(one, other, units) if retrieval else judged(one, other, units, thresholds)
+
+    def judge(table: Table) -> Scored:
+        return retrieve(one, table, units) if retrieval else judged(one, table, units, thresholds)
+
+    found = judge(other)
+    tests = differences(found, judge(rival)) if rival else {}
     if as_json:
-        say(json.dumps(_described(one, other, left_out, units, groups) | _all(found, per_clip), indent=1))
+        tested = {"against": {"path": str(against), "differences": tests}} if against else {}
+        say(json.dumps(_described(one, other, left_out, units, groups) | _all(found, per_clip) | tested, indent=1))
     else:
         _tell(found, one, other, left_out, units, per_tag, per_clip)
+        _tell_tests(tests, against)
 
 
 def _named(tables: list[Table], names: list[str] | None) -> list[Table]:
@@ -124,7 +139,7 @@ def _tell(found: Scored, one: Table, other: Table, left_out: Kept, units: Units,
     for where, names in left_out.items():
         say(f"left out: {len(names)} {where}: {listed(names)}")
     if found.undefined:
-        say(f"undefined, all known rows being of one class, and left out: {listed(found.undefined)}")
+        say(f"undefined, all known rows being of one class, and left out: {', '.join(found.undefined)}")
     for note in found.notes:
         say(note)
     say("")
@@ -158,6 +173,18 @@ def _tell_tags(found: Scored) -> None:
         say(f"confusion, true in rows, predicted in columns: {', '.join(found.classes)}")
         for name, counts in zip(found.classes, found.confusion.tolist(), strict=True):
             say(f"{name:24}  {' '.join(f'{count:6}' for count in counts)}")
+
+
+def _tell_tests(tests: dict[str, dict[str, float]], against: Path | None) -> None:
+    if against is None:
+        return
+    say("")
+    say(f"more than {against}, by paired bootstrap; p of all by Holm's correction:")
+    for name, test in tests.items():
+        interval = f"{_level():.0%} {test['low']:+.6f} to {test['high']:+.6f}"
+        say(f"{spelt(name):24}  {test['value']:+.12f}  {interval}  p {test['p']:.4f}, {test['p_holm']:.4f} of all")
+    if not tests:
+        say("no figure has samples to be tested by")
 
 
 def _line(name: str, figure: Measured) -> str:

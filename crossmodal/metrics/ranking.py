@@ -84,7 +84,8 @@ class Ranked:
         self.bounds = np.searchsorted(lists, np.arange(size + 1))  # of the lists, among the entries
         self.hits = np.flatnonzero(truth[order] == 1)
         self.list_of_hit = lists[self.hits]
-        new = np.append(True, (np.diff(lists) != 0) | (np.diff(scores) != 0)) if len(order) else np.zeros(0, bool)
+        new = np.ones(len(order), dtype=bool)
+        new[1:] = (lists[1:] != lists[:-1]) | (scores[1:] != scores[:-1])
         starts = np.append(np.flatnonzero(new), len(order))
         ties = np.searchsorted(starts, self.hits, side="right") - 1
         self.first, self.last = starts[ties], starts[ties + 1]  # of the entries that tie with each hit

@@ -28,7 +28,7 @@ def _best(truth: Labels, scores: NDArray[np.floating]) -> float:
     order = np.argsort(-scores, kind="stable")
     order = order[truth[order] != -1]
     found, ranked = np.cumsum(truth[order] == 1), scores[order]
-    last = np.flatnonzero(np.append(np.diff(ranked) != 0, True)) if len(order) else order
+    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(order) else order
     if not len(last) or not found[-1]:
         return float("nan")
     f1 = 2 * found[last] / (last + 1 + found[-1])

@@ -127,6 +127,12 @@ def test_chance_is_the_mean_over_all_orders() -> None:
     assert MultiLabel(np.zeros((3, 2), int), np.zeros((3, 2))).chance() == {}
 
 
+def test_scores_of_any_size_are_compared_not_subtracted() -> None:
+    truth, scores = np.array([[1, 0, 1, 0]]).T, np.array([[1.7e308, -1.7e308, 5e-324, 0.0]]).T
+    assert evaluate(truth, scores)["macro_roc_auc"] == 1
+    assert evaluate(truth, scores[::-1])["macro_roc_auc"] == 0
+
+
 def test_what_does_not_fit_is_told_by_clip_and_tag() -> None:
     truth, scores, _ = example(0)
     scores[3, 4] = np.nan
