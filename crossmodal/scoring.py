@@ -7,7 +7,7 @@ an item, 1 where it is relevant). The bootstrap is over rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -69,7 +69,7 @@ def _plain(found: Mapping[str, Any]) -> dict[str, Any]:
     return {name: each.as_dict() if isinstance(each, Measured) else each for name, each in found.items()}
 
 
-def score(truth: Table, scores: Table, units: Units, valid: tuple[Table, Table] | None = None) -> Scored:
+def score(truth: Table, scores: Table, units: Units, valid: Sequence[Table] | None = None) -> Scored:
     """Judge tags or classes.
 
     Args:
@@ -95,7 +95,7 @@ def score(truth: Table, scores: Table, units: Units, valid: tuple[Table, Table] 
     return _classes(labels, scores.rename(columns), units)
 
 
-def _tags(truth: Truth, scores: Table, units: Units, valid: tuple[Table, Table] | None) -> Scored:
+def _tags(truth: Truth, scores: Table, units: Units, valid: Sequence[Table] | None) -> Scored:
     found = _ranking(truth, scores, units)
     if unknown := int((truth == -1).sum()):
         found = replace(found, notes=(f"{unknown} cells of the truth are unknown, and left out", *found.notes))

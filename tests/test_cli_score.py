@@ -92,6 +92,10 @@ def test_two_systems_are_tested_in_pairs(ask: Answer, fail: Answer, tables: tupl
     assert f"  p {tests['macro_roc_auc']['p']:.4f}, {tests['macro_roc_auc']['p_holm']:.4f} of all" in told
     same = json.loads(ask("score", *tables, "--against", tables[1], "--draws", 20, "--json"))["against"]["differences"]
     assert {(test["value"], test["low"], test["high"], test["p"]) for test in same.values()} == {(0, 0, 0, 1)}
+    (tmp_path / "named.tsv").write_text("\n".join(["id\tz\ty\tx", *worse]))
+    (tmp_path / "bare.csv").write_text("\n".join(tables[0].read_text().splitlines()[1:]))
+    told = ask("score", tmp_path / "bare.csv", tables[1], "--against", tmp_path / "named.tsv", "--draws", 20)
+    assert "undefined, all known rows being of one class, and left out: x" in told  # named by the one that has names
     (tmp_path / "worse.tsv").write_text("\n".join(worse[3:]))
     assert "3 ids not in" in fail("score", *tables, "--against", tmp_path / "worse.tsv")
     few = json.loads(ask("score", *tables, "--against", tmp_path / "worse.tsv", "--common", "--json", "--draws", 20))

@@ -56,32 +56,20 @@ def score(
     Tables are csv, tsv or txt (also .gz), npz, npy or parquet, a row a track, its id first. Both are put in the same
     order by their ids, and by the names of their columns if both name them.
     """
-    from crossmodal.data.aligned import align
-    from crossmodal.data.tables import read
     from crossmodal.judgement import Units
     from crossmodal.scoring import differences, retrieve
     from crossmodal.scoring import score as judged
 
     names = _lines(tags) if tags else None
-
-    def pair(*paths: Path) -> tuple[Table, Table, Kept]:
-        one, other = _named([read(path, header) for path in paths], names)
-        return align(one, other, common)
-
-    one, other, left_out = pair(truth, scores)
-    rival = None
-    if against:
-        (rival,) = _named([read(against, header)], names)
-        one, rival, more = align(one, rival, common)
-        other, left_out = other.select(one.ids, one.columns if len(other.columns) > 1 else None), left_out | more
+    (one, other, *rival), left_out = _read([truth, scores, *([against] if against else [])], names, header, common)
     units = Units(one.ids, _groups(groups, one.ids) if groups else one.ids, draws, seed)
-    thresholds = pair(*valid)[:2] if valid else None
+    known = _read(list(valid), names, header, common)[0] if valid else None
 
     def judge(table: Table) -> Scored:
-        return retrieve(one, table, units) if retrieval else judged(one, table, units, thresholds)
+        return retrieve(one, table, units) if retrieval else judged(one, table, units, known)
 
     found = judge(other)
-    tests = differences(found, judge(rival)) if rival else {}
+    tests = differences(found, judge(*rival)) if rival else {}
     if as_json:
         tested = {"against": {"path": str(against), "differences": tests}} if against else {}
         say(json.dumps(_described(one, other, left_out, units, groups) | _all(found, per_clip) | tested, indent=1))
@@ -90,11 +78,20 @@ def score(
         _tell_tests(tests, against)
 
 
-def _named(tables: list[Table], names: list[str] | None) -> list[Table]:
-    """The tables, those of several columns with these names of them, if there are any."""
-    if names is None:
-        return tables
-    return [table.rename(names) if len(table.columns) > 1 else table for table in tables]
+def _read(paths: list[Path], names: list[str] | None, header: bool | None, common: bool) -> tuple[list[Table], Kept]:
+    """Truth and the scores of one system or more, all of the same rows and columns, and what was left out."""
+    from crossmodal.data.aligned import align
+    from crossmodal.data.tables import read
+
+    tables = [read(path, header) for path in paths]
+    if names is not None:
+        tables = [table.rename(names) if len(table.columns) > 1 else table for table in tables]
+    truth, *systems = tables
+    left_out: Kept = {}
+    for system in systems:
+        truth, _, lacking = align(truth, system, common)
+        left_out |= lacking
+    return [truth, *(align(truth, system, common=True)[1] for system in systems)], left_out
 
 
 def _lines(path: Path) -> list[str]:
