@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from crossmodal.calibration import COSINE, Calibration, Measure, Scale, cosines
-from crossmodal.data.prompts import prompts
+from crossmodal.data.prompts import own_templates, prompts
 from crossmodal.model import DualEncoder, TrackVectors
 
 Floats = NDArray[np.floating]
@@ -99,10 +99,22 @@ class Tagger:
 def word_vectors(
     embed: Callable[[Sequence[str]], NDArray[np.float32]], words: Sequence[str], language: str
 ) -> NDArray[np.float32]:
-    """Unit vectors of words, ``(words, dim)``: the mean of their prompts', at length one.
+    """Unit vectors of words, ``(words, dim)``: the mean of their prompts', at length one."""
+    return unit(prompt_vectors(embed, words, language, own_templates(language)).mean(axis=1))
 
-    A word's prompts are embedded by themselves, so that its vector does not depend on the other words.
+
+def prompt_vectors(
+    embed: Callable[[Sequence[str]], NDArray[np.float32]], words: Sequence[str], language: str, templates: Sequence[str]
+) -> NDArray[np.float32]:
+    """Vectors of words in each template, ``(words, templates, dim)``: the mean over what the lexicon calls a word.
+
+    A word's prompts are embedded by themselves, so that its vectors do not depend on the other words.
     """
-    bar = tqdm(words, desc="words", unit="word", disable=None, leave=False)
-    means = np.stack([embed(prompts(word, language)).mean(axis=0) for word in bar])
-    return np.asarray(means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12), dtype=np.float32)
+    bar = tqdm(words, desc=f"words ({language})", unit="word", disable=None, leave=False)
+    found = (embed(prompts(word, language, templates)) for word in bar)
+    return np.stack([vectors.reshape(-1, len(templates), vectors.shape[1]).mean(axis=0) for vectors in found])
+
+
+def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Vectors ``(..., dim)`` at length one."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12), dtype=np.float32)

@@ -52,8 +52,13 @@ def calibration_error(
         bins: how many.
     """
     counts = _weights(scores, labels, weights)
-    place = np.clip((scores * bins).astype(np.int64), 0, bins - 1) + (0 if words is None else bins * words)
+    place = bins_of(scores, words, bins)
     return float(np.abs(np.bincount(place, weights=counts * (scores - labels))).sum() / counts.sum())
+
+
+def bins_of(scores: Floats, words: NDArray[np.integer] | None = None, bins: int = BINS) -> NDArray[np.int64]:
+    """The bin of each item, as `calibration_error` has them, from 0; those of a word stand together."""
+    return np.clip((scores * bins).astype(np.int64), 0, bins - 1) + (0 if words is None else bins * words)
 
 
 def brier(scores: Floats, labels: Bools, weights: NDArray[np.number] | None = None) -> float:

@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score
 
 from crossmodal.calibration import Calibration
 from crossmodal.checks import check_words
+from crossmodal.data.lexicon import Lexicon
 from crossmodal.data.manifest import Manifest
 from crossmodal.embedding import Vectors
 from crossmodal.errors import InputError
@@ -39,6 +40,13 @@ class Stand:
     def __init__(self) -> None:
         self.manifests = {part: self._manifest(part) for part in PARTS}
         self.found = {part: self._vectors(part) for part in PARTS}
+
+    @property
+    def manifest(self) -> Manifest:
+        """All parts."""
+        parts = self.manifests.values()
+        tables = {name: pd.concat([getattr(part, name) for part in parts]) for name in ("tracks", "tags", "annotated")}
+        return Manifest.build(**tables)
 
     def _manifest(self, part: str) -> Manifest:
         ids = [f"{part}{number}" for number in range(PARTS[part])]
@@ -205,13 +213,17 @@ def test_names_tell_direction_tagset_and_metric(figures: dict[str, dict[str, flo
     expected |= {f"audio_to_text{name}/{m}" for name in ("", "/instrument") for m in both}
     measures = ("ece", "ece_of_cosines", "brier", "brier_of_shares")
     expected |= {f"calibration{name}/{m}" for name in ("", "/instrument", "/mood") for m in measures}
+    ends = ["", *(f"/{language}" for language in Lexicon.load().languages)]
+    tagging = ("macro_roc_auc", "macro_average_precision")
+    expected |= {f"tagging/{name}{end}/{m}" for name in ("instrument", "mood") for end in ends for m in tagging}
+    expected |= {f"classification/instrument{end}/{m}" for end in ends for m in ("accuracy", "balanced_accuracy")}
     assert set(figures) == expected  # nothing of the tag that all tracks have
     assert ZeroShot.primary in figures
     assert figures["text_to_audio/map"]["queries"] == 5
 
 
 def test_a_language_puts_the_tags_into_its_words(stand: Stand, figures: dict[str, dict[str, float]]) -> None:
-    german = ZeroShot(language="de", tagsets=["instrument"], draws=0).evaluate(stand).as_dict()  # type: ignore[arg-type]
+    german = ZeroShot(languages=["de"], pivot="de", tagsets=["instrument"], draws=0).evaluate(stand).as_dict()  # type: ignore[arg-type]
     assert "text_to_audio/mood/map" not in german
     assert german["text_to_audio/instrument/map"]["value"] != figures["text_to_audio/instrument/map"]["value"]
     assert german["text_to_audio/instrument/map"]["low"] is None
