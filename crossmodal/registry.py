@@ -1,8 +1,9 @@
 """Plug-ins are files: a family is a folder of the package, a plug-in's name its file's.
 
-A family's protocol stands in `crossmodal.types`; the file's one public class that inherits from it is the plug-in. Its
-*settings* are the parameters of its constructor with plain types (see `crossmodal.settings`); parameters of any other
-type, such as ``texts: Sequence[str]``, are given by the code. A plug-in is imported when it is named, not before.
+A family's protocol stands in `crossmodal.types`, that of heads in `crossmodal.heads`; the file's one public class that
+inherits from it is the plug-in. Its *settings* are the parameters of its constructor with plain types (see
+`crossmodal.settings`); parameters of any other type, such as ``texts: Sequence[str]``, are given by the code. A plug-in
+is imported when it is named, not before.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ FAMILIES = {
     "objectives": "Objective",
     "indexes": "Index",
     "tasks": "Task",
+    "heads": "Head",
 }
 
 
@@ -131,7 +133,8 @@ def _outside(family: str, name: str, trust: Collection[str] | None) -> type[Any]
         raise InputError(f"{family}: {name!r} is no name of outside code; write my.module:Class")
     cls: Any = getattr(_imported(path, family), attribute, None)
     if not _is_of(cls, family):
-        raise InputError(f"{name} is not a class that inherits from crossmodal.types.{FAMILIES[family]}")
+        protocol = _protocol(family)
+        raise InputError(f"{name} is not a class that inherits from {protocol.__module__}.{protocol.__name__}")
     return cls  # type: ignore[no-any-return]
 
 
@@ -148,8 +151,13 @@ def _defined_in(cls: type[Any], module: ModuleType) -> bool:
 
 def _is_of(value: Any, family: str) -> bool:
     """By the list of base classes: protocols that hold data cannot be asked with issubclass."""
-    protocol = getattr(import_module("crossmodal.types"), FAMILIES[family])
+    protocol = _protocol(family)
     return isinstance(value, type) and value is not protocol and protocol in value.__mro__
+
+
+def _protocol(family: str) -> type[Any]:
+    home = "crossmodal.heads" if family == "heads" else "crossmodal.types"
+    return getattr(import_module(home), FAMILIES[family])  # type: ignore[no-any-return]
 
 
 def build_block(family: str, block: Mapping[str, Any], trust: Collection[str] | None = None) -> Any:
