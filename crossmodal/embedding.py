@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from crossmodal import vector_files
@@ -19,6 +20,8 @@ from crossmodal.errors import InputError, listed
 from crossmodal.files import Skipped, write_skipped
 from crossmodal.model import DualEncoder, Floats, TrackVectors
 from crossmodal.types import PathLike
+
+Levels = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,13 @@ class Vectors:
         write_skipped(path.with_suffix(".skipped.csv"), self.skipped)
 
 
-def embed(model: DualEncoder, manifest: Manifest, store: FeatureStore | None = None, batch_size: int = 32) -> Vectors:
+def embed(
+    model: DualEncoder,
+    manifest: Manifest,
+    store: FeatureStore | None = None,
+    batch_size: int = 32,
+    cut: Callable[[Floats], Floats] | None = None,
+) -> Vectors:
     """Embed every track of a manifest, with a progress bar.
 
     Args:
@@ -87,6 +96,7 @@ def embed(model: DualEncoder, manifest: Manifest, store: FeatureStore | None = N
         manifest: the tracks.
         store: their features; without it the files are decoded.
         batch_size: segments at a time; it does not change the vectors.
+        cut: what is taken of a track's features; all of them unless given.
 
     Raises:
         InputError: the store is of another front end, or not one track could be embedded.
@@ -101,7 +111,7 @@ def embed(model: DualEncoder, manifest: Manifest, store: FeatureStore | None = N
                 skipped.append(found)
             else:
                 known.append(track_id)
-                yield found
+                yield found if cut is None else cut(found)
 
     if store is not None:
         store.check(model.audio_encoder.frontend)
@@ -135,6 +145,8 @@ class Embedded:
 
     def __post_init__(self) -> None:
         self._parts: dict[str, Vectors] = {}
+        self._crops: dict[tuple[str, int], Vectors] = {}
+        self._levels: dict[str, list[Levels]] = {}
 
     def part(self, name: str) -> Manifest:
         """The tracks of one part of the split: train, valid or test."""
@@ -146,9 +158,46 @@ class Embedded:
             self._parts[name] = embed(self.model, self.part(name), self.store)
         return self._parts[name]
 
+    def crops(self, name: str, seed: int) -> Vectors:
+        """The vectors of one segment of each track, which begins anywhere, by a generator of this seed."""
+        if (name, seed) not in self._crops:
+            rng = np.random.default_rng(seed)
+
+            def cut(frames: Floats) -> Floats:
+                hops = self.model.audio_encoder.frontend.hops(len(frames))
+                start = int(rng.integers(max(0, hops - self.model.window) + 1))
+                return frames[start : start + self.model.window + len(frames) - hops]
+
+            self._crops[name, seed] = embed(self.model, self.part(name), self.store, cut=cut)
+        return self._crops[name, seed]
+
+    def levels(self, name: str) -> list[Levels]:
+        """How loud the segments of each track of `vectors` are, ``(segments,)``: in dB against the whole track.
+
+        By the mean of the power that the front end keeps, from its lowest to its highest band. Digital silence is
+        -inf; in a track of nothing else it is 0.
+        """
+        if name not in self._levels:
+            ids = tqdm(self.vectors(name).track_ids, desc="levels", unit="track", leave=False)
+            self._levels[name] = [self._level(track_id) for track_id in ids]
+        return self._levels[name]
+
+    def _level(self, track_id: str) -> Levels:
+        frames, power = (
+            _features(self.model, self.manifest, self.store, track_id),
+            self.model.audio_encoder.frontend.power,
+        )
+        if isinstance(frames, Skipped):
+            raise InputError(f"track {track_id} was embedded, but can be read no more: {frames.reason}")
+        whole = power(frames).mean()
+        parts = np.array([power(part).mean() for part in self.model.cut(frames)[1]])
+        with np.errstate(divide="ignore"):
+            return np.asarray(10 * np.log10(parts / whole)) if whole else np.zeros(len(parts))
+
     def forget(self) -> None:
         """Drop the vectors, since the model has changed."""
         self._parts.clear()
+        self._crops.clear()
 
     def texts(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of texts."""

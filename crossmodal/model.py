@@ -186,19 +186,24 @@ class DualEncoder(nn.Module):
 
         Short tracks share a batch: as many are read ahead as fill ``batch_size`` segments.
         """
-        frontend = self.audio_encoder.frontend
         with evaluating(self):
             group: list[list[Segment]] = []
             sounds: list[Floats] = []
             for frames in tracks:
-                # n hops of sound may give n + 1 frames: the last one is centred on the end, and is no window by itself
-                group.append(segments(max(1, frontend.hops(len(frames))), self.window))
-                sounds += [frames[part.start : part.stop + 1][: self.window] for part in group[-1]]
+                parts, cut = self.cut(frames)
+                group.append(parts)
+                sounds += cut
                 if len(sounds) >= batch_size:
                     yield from self._tracks(group, sounds, batch_size)
                     group, sounds = [], []
             if group:
                 yield from self._tracks(group, sounds, batch_size)
+
+    def cut(self, frames: Floats) -> tuple[list[Segment], list[Floats]]:
+        """The segments of a track given as front-end features, and the frames of each."""
+        # n hops of sound may give n + 1 frames: the last one is centred on the end, and is no window by itself
+        parts = segments(max(1, self.audio_encoder.frontend.hops(len(frames))), self.window)
+        return parts, [frames[part.start : part.stop + 1][: self.window] for part in parts]
 
     def _tracks(self, group: list[list[Segment]], sounds: list[Floats], batch_size: int) -> Iterator[TrackVectors]:
         """The vectors of a group of tracks, of which ``sounds`` holds the segments one after the other."""

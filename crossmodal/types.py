@@ -148,6 +148,10 @@ class FrontEnd(Protocol):
         """The whole steps from frame to frame that so many frames of a track stand for."""
         ...
 
+    def power(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How loud frames ``(frames, *shape)`` are against each other, ``(frames,)``: 0 for digital silence."""
+        ...
+
     def forward(self, samples: Tensor) -> Tensor:
         """Samples ``(..., channels, samples)`` in [-1, 1] to features ``(..., frames, *shape)``, float32."""
         ...

@@ -85,9 +85,10 @@ def test_evaluate_by_named_tasks(ask: Answer, fail: Answer, trained: Trained) ->
     results = json.loads(ask("evaluate", trained.folder, *chosen, "--json"))
     assert results["tasks"].keys() == {"probe", "retrieval"}
     assert results["tasks"]["probe"]["settings"] == {"tagsets": ["register"], "draws": 10}
-    assert results["tasks"]["probe"]["metrics"].keys() == {"register/balanced_accuracy"}
+    measures = ("balanced_accuracy", "accuracy", "macro_f1")
+    assert results["tasks"]["probe"]["metrics"].keys() == {f"register/{measure}" for measure in measures}
     assert "has no 'prob'" in fail("evaluate", trained.folder, "--task", "prob")
-    assert "lacks tagsets" in fail("evaluate", trained.folder, "--task", "probe")
+    assert "tagsets is 3" in fail("evaluate", trained.folder, "--task", "probe.tagsets=3")
     assert "no setting 'tagset'" in fail("evaluate", trained.folder, "--task", "probe.tagset=key")
     assert "--task: probe is 3 (int), but must be mapping" in fail("evaluate", trained.folder, "--task", "probe=3")
     assert "tasks.probe has no setting 'name'" in fail("evaluate", trained.folder, "--task", "probe.name=x")

@@ -161,7 +161,7 @@ def test_a_worker_changes_nothing_and_the_seed_all(configure: Configure) -> None
         ("objectives={tag_embedding: {encoder: {name: lsi, topic: 3}}}", "no setting 'topic'"),
         ("objectives={clip: {temprature: 1.0}}", "no setting 'temprature'"),
         ("objectives={tripplet: {}}", "has no 'tripplet'"),
-        ("tasks={probe: {}}", "lacks tagsets"),
+        ("tasks={probe: {tagsets: mood}}", "tagsets is 'mood'"),
         ("data={name: synthetic}", "lacks root"),
         ("objectives={}", "none with a weight above 0"),
         ("objectives={clip: {weight: 0}}", "none with a weight above 0"),
@@ -178,7 +178,9 @@ def test_a_worker_changes_nothing_and_the_seed_all(configure: Configure) -> None
         ("text.languages=[]", r"text\.languages is empty"),
         ("tasks={neighbours: {tagsets: []}}", "neighbours: tagsets is empty"),
         ("tasks={probe: {tagsets: []}}", "probe: tagsets is empty"),
-        ("tasks={probe: {tagsets: [mood], c: []}}", "probe: c is empty"),
+        ("tasks={probe: {head: {name: linear, c: []}}}", "head linear: c is empty"),
+        ("tasks={probe: {head: {name: lineal}}}", "heads has no 'lineal'"),
+        ("tasks={probe: {head: {name: mlp, units: 3}}}", "no setting 'units'"),
     ],
 )
 def test_a_wrong_plugin_is_refused_before_any_data_is_read(

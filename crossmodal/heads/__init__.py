@@ -97,6 +97,19 @@ class Examples:
         losses = -np.where(self.truth == 1, np.log(scores), np.log1p(-scores))
         return float(losses[self.truth >= 0].mean())
 
+    def select(self, tracks: Ints) -> Examples:
+        """Some of the tracks, by their numbers, each once, in this order."""
+        number = np.full(len(self.truth), -1)
+        number[tracks] = np.arange(len(tracks))
+        rows = np.flatnonzero(number[self.track] >= 0)
+        return replace(
+            self,
+            features=self.features[rows],
+            track=number[self.track[rows]],
+            weights=self.weights[rows],
+            truth=self.truth[tracks],
+        )
+
     def joined(self, other: Examples) -> Examples:
         """These tracks and then those of others."""
         return replace(

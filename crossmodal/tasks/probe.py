@@ -1,137 +1,159 @@
-"""Linear probe: what a logistic regression can read off frozen vectors."""
+"""Probe: what a head that is fitted on frozen features can tell of tracks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from crossmodal.errors import InputError, listed
-from crossmodal.judgement import Judgement, Measured, Units
-from crossmodal.metrics.classification import balanced_accuracy, confusion
-from crossmodal.settings import Positive, Whole
+from crossmodal import registry
+from crossmodal.errors import InputError
+from crossmodal.heads import Aggregate, Examples, Fit, Head, Scores
+from crossmodal.judgement import Judgement, Units
+from crossmodal.settings import Count, Whole
+from crossmodal.tasks import _measures
+from crossmodal.tasks._frozen import Labelled, Layer, Silence, Tagset, labelled, tagsets_of, views
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
     from crossmodal.embedding import Embedded
 
 
-class Labelled(NamedTuple):
-    """The labelled tracks of a part: ``vectors (tracks, dim)``, a label, a group and an id each."""
-
-    vectors: NDArray[np.float32]
-    labels: NDArray[np.str_]
-    groups: NDArray[np.str_]
-    ids: NDArray[np.str_]
-
-
 class Predicted(NamedTuple):
     """What a probe says of the labelled tracks of a part.
 
     Attributes:
-        labels: the true ones, ``(tracks,)``.
-        predicted: as many.
-        groups: of the tracks.
-        ids: of the tracks.
-        classes: the number of labels to choose from.
-        c: the inverse strength of regularisation that was chosen.
+        tagset: whose tags were asked.
+        judged: the tracks, and what is true of them.
+        scores: probabilities of the tags with each seed, ``(tracks, tags)``.
+        chosen: what was chosen on valid with each seed.
     """
 
-    labels: NDArray[np.str_]
-    predicted: NDArray[np.str_]
-    groups: NDArray[np.str_]
-    ids: list[str]
-    classes: int
-    c: float
+    tagset: Tagset
+    judged: Labelled
+    scores: list[Scores]
+    chosen: list[dict[str, Any]]
+
+    @property
+    def labels(self) -> NDArray[np.str_]:
+        """The tag that each track has, ``(tracks,)``, of an exclusive tagset."""
+        return np.asarray(np.array(self.tagset.tags)[self.judged.examples.labels])
+
+    @property
+    def predicted(self) -> NDArray[np.str_]:
+        """The likeliest tag of each track, with the first seed."""
+        return np.asarray(np.array(self.tagset.tags)[self.scores[0].argmax(axis=1)])
+
+    @property
+    def more(self) -> dict[str, Any]:
+        """What was chosen, as it is or by seed; tracks that were left out; seeds."""
+        keys = self.chosen[0] if self.chosen else {}
+        single = len(self.chosen) == 1
+        chosen = {key: keys[key] if single else [each[key] for each in self.chosen] for key in keys}
+        return chosen | {"unlabelled": self.judged.unlabelled, "seeds": len(self.scores)}
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """``<tagset>/truth``, ``<tagset>/scores``, and those of further seeds: a row a track, a column a tag."""
+        index = pd.Index(self.judged.ids, name="track_id", dtype="str")
+        named: dict[str, Any] = {"truth": self.judged.examples.truth}
+        named |= {f"scores{f'-{seed}' if seed else ''}": each for seed, each in enumerate(self.scores)}
+        columns = list(self.tagset.tags)
+        return {f"{self.tagset.name}/{key}": pd.DataFrame(v, index, columns) for key, v in named.items()}
 
 
 class Probe(Task):
-    """Standardised logistic regression on single-label tagsets, whole tracks, balanced accuracy.
+    """A head on frozen features, fitted on train; what it chooses it chooses on valid; judged once.
 
-    Fitted on train; C is chosen on valid by balanced accuracy; then refitted on both, and the judged part is looked at
-    once. Interval: bootstrap over the judged tracks, clustered by the manifest's groups. Chance is 1 / classes.
+    A tagset of which each annotated track has exactly one tag is exclusive: its measures are ``balanced_accuracy``,
+    ``accuracy`` and ``macro_f1``. Any other is of independent tags: ``macro_roc_auc``, ``macro_average_precision`` and
+    ``micro_...`` of both; tags that no track of the part has, or all have, are named in ``undefined`` and left out.
+    Tracks that are not annotated with a tagset are left out and counted. Intervals: bootstrap over the judged tracks,
+    clustered by the manifest's groups. Chance is that of guesses, or of a random order.
 
     Args:
-        tagsets: each is probed by itself.
+        tagsets: each is probed by itself; None for all that train, valid and the judged part allow, and the table
+            ``left_out`` says why others do not.
+        head: ``{name: ..., settings}`` of `crossmodal.heads`; ``linear`` if None.
         layer: ``features``, the audio encoder's output, or ``vectors``, after the projection to the joint space.
-        c: the inverse strengths of regularisation to choose from.
+        fit: what the head is fitted on, see `crossmodal.heads.Reading`; None for the head's own way.
+        aggregate: what is averaged over the segments of a track, so that every second counts once: ``embeddings``,
+            before the head, or the head's ``logits`` or ``probabilities``; None for the head's own way.
+        silence: ``leave_out`` for segments more than 40 dB quieter than their track, or digitally silent, in all
+            parts; ``include`` for none; None for the head's own way. Crops are drawn from whole tracks.
+        refit: whether the head may be fitted again on train and valid when its choices are made.
+        seeds: how often a head that draws is fitted, with seeds from ``seed`` on; figures are means over them.
         draws: of the bootstrap.
-        seed: of the bootstrap.
+        seed: of the bootstrap, and the first of the head.
+        measures: which of those above; None for all.
     """
 
     primary: ClassVar[str] = "balanced_accuracy"
 
     def __init__(
         self,
-        tagsets: list[str],
-        layer: Literal["features", "vectors"] = "features",
-        c: list[Positive] | None = None,
+        tagsets: list[str] | None = None,
+        head: dict[str, Any] | None = None,
+        layer: Layer = "features",
+        fit: Fit | None = None,
+        aggregate: Aggregate | None = None,
+        silence: Silence | None = None,
+        refit: bool = True,
+        seeds: Count = 1,
         draws: Whole = 1000,
         seed: Whole = 0,
+        measures: list[str] | None = None,
     ) -> None:
-        self.tagsets, self.layer, self.draws, self.seed = tagsets, layer, draws, seed
-        self.c = [0.001, 0.01, 0.1, 1.0, 10.0] if c is None else c
-        if not (self.tagsets and self.c):
-            raise InputError(f"probe: {'c' if self.tagsets else 'tagsets'} is empty; give one at least")
+        self.head = head_of(head, "probe")
+        self.tagsets, self.layer, self.refit, self.seeds = tagsets, layer, refit, seeds
+        self.views = views(self.head.reading, fit, aggregate, silence)
+        self.draws, self.seed, self.measures = draws, seed, measures
+        _measures.check(measures, "probe")
+        if tagsets is not None and not tagsets:
+            raise InputError("probe: tagsets is empty; give one at least, or leave it out for all")
 
     def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
-        """``<tagset>/balanced_accuracy`` for each tagset."""
-        bar = tqdm(self.tagsets, desc="probe", unit="tagset", leave=False)
-        return Judgement({f"{tagset}/{self.primary}": self._probe(embedded, tagset, part) for tagset in bar})
+        """``<tagset>/<measure>`` for each tagset; its truth and scores are tables."""
+        tagsets, left_out = tagsets_of(embedded, self.tagsets, part)
+        judgement = Judgement({}, {"left_out": left_out} if len(left_out) else {})
+        for tagset in tqdm(tagsets, desc="probe", unit="tagset", leave=False):
+            made = self._predict(embedded, tagset, part)
+            judged = made.judged
+            units = Units(judged.ids, judged.groups, self.draws, self.seed)
+            found = _measures.measured(tagset, judged.examples.truth, made.scores, units, self.measures, made.more)
+            judgement.metrics.update({f"{tagset.name}/{name}": figure for name, figure in found.items()})
+            judgement.tables.update(made.tables())
+        return judgement
 
     def predict(self, embedded: Embedded, tagset: str, part: str = "test") -> Predicted:
-        """The labels that the probe of a tagset gives to the labelled tracks of a part.
+        """What the probe of a tagset says of the labelled tracks of a part.
 
         Raises:
             InputError: the part has labels that train has not, or there is no such tagset.
         """
-        train, valid, judged = (self._labelled(embedded, tagset, name) for name in ("train", "valid", part))
-        unknown = sorted(set(judged.labels) - set(train.labels))
-        if unknown:
-            raise InputError(f"tagset {tagset!r}: {part} has labels that train has not: {listed(unknown)}")
-        scores = [score(valid.labels, fitted(train, c).predict(valid.vectors)) for c in self.c]
-        chosen = self.c[int(np.argmax(scores))]
-        both = Labelled(*(np.concatenate(pair) for pair in zip(train, valid, strict=True)))
-        predicted = fitted(both, chosen).predict(judged.vectors)
-        return Predicted(judged.labels, predicted, judged.groups, list(judged.ids), len(set(both.labels)), chosen)
+        return self._predict(embedded, tagsets_of(embedded, [tagset], part)[0][0], part)
 
-    def _probe(self, embedded: Embedded, tagset: str, part: str) -> Measured:
-        made = self.predict(embedded, tagset, part)
-        classes, true = np.unique(np.concatenate([made.labels, made.predicted]), return_inverse=True)
-        cells = true[: len(made.labels)] * len(classes) + true[len(made.labels) :]
+    def _predict(self, embedded: Embedded, tagset: Tagset, part: str) -> Predicted:
+        judged = labelled(embedded, part, tagset, self.layer, self.views.judged, self.seed)
+        drawing = self.head.draws or self.views.train.draws
+        seeds = range(self.seed, self.seed + (self.seeds if drawing else 1))
+        found = [self._fitted(embedded, tagset, judged.examples, seed) for seed in seeds]
+        return Predicted(tagset, judged, [scores for scores, _ in found], [chosen for _, chosen in found])
 
-        def accuracy(drawn: NDArray[np.int64]) -> float:
-            counts = np.bincount(cells, weights=drawn, minlength=len(classes) ** 2).astype(np.int64)
-            return balanced_accuracy(counts.reshape(len(classes), -1))
-
-        units = Units(made.ids, list(made.groups), self.draws, self.seed)
-        chance = 1 / len(set(made.labels))
-        return units.statistic(accuracy, chance=chance, candidates=made.classes, more={"c": made.c})
-
-    def _labelled(self, embedded: Embedded, tagset: str, part: str) -> Labelled:
-        vectors, tracks = embedded.vectors(part), embedded.part(part).tracks
-        labels = embedded.part(part).labels(tagset)
-        rows = [row for row, track in enumerate(vectors.track_ids) if track in labels.index]
-        ids = [vectors.track_ids[row] for row in rows]
-        groups = tracks.set_index("track_id")["group"].loc[ids]
-        named = np.where(groups == "", pd.Series(ids, index=groups.index), groups).astype(str)
-        return Labelled(getattr(vectors, self.layer)[rows], labels.loc[ids].to_numpy(str), named, np.array(ids))
+    def _fitted(self, embedded: Embedded, tagset: Tagset, judged: Examples, seed: int) -> tuple[Scores, dict[str, Any]]:
+        train, valid = (
+            labelled(embedded, name, tagset, self.layer, view, seed).examples
+            for name, view in (("train", self.views.train), ("valid", self.views.valid))
+        )
+        fitted = self.head.fit(train, valid, seed, self.refit)
+        return judged.scores(fitted.logits(judged.features)), fitted.chosen
 
 
-def fitted(data: Labelled, c: float) -> Pipeline:
-    """A standardised logistic regression of strength ``c``, every class weighing the same."""
-    probe = LogisticRegression(C=c, max_iter=2000, class_weight="balanced")
-    with threadpool_limits(1):  # its products are so small that threads, beside torch's own, only wait for each other
-        return make_pipeline(StandardScaler(), probe).fit(data.vectors, data.labels)
-
-
-def score(labels: NDArray[np.str_], predicted: NDArray[np.str_]) -> float:
-    """Balanced accuracy."""
-    return balanced_accuracy(confusion(labels, predicted)[1])
+def head_of(block: dict[str, Any] | None, where: str) -> Head:
+    """The head that a block ``{name: ..., settings}`` describes, ``linear`` if None; `InputError` names ``where``."""
+    block = {"name": "linear"} if block is None else block
+    registry.check("heads", block, f"{where}: head")
+    head: Head = registry.build_block("heads", block)
+    return head

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from parts import parts, segmented
+from head_parts import parts, segmented
 from scipy.special import expit, softmax
 from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
 
@@ -75,6 +75,7 @@ def test_every_head_tells_exclusive_tags_apart(name: str) -> None:
     assert balanced_accuracy_score(judged.labels, scores.argmax(axis=1)) > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_head_ranks_independent_tags_some_of_them_unknown(name: str) -> None:
     train, valid, judged = parts(False, unknown=0.2)
@@ -85,7 +86,7 @@ def test_every_head_ranks_independent_tags_some_of_them_unknown(name: str) -> No
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("exclusive", [True, False])
+@pytest.mark.parametrize("exclusive", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_fit_is_that_of_its_seed_and_draws_from_no_global_generator(name: str, exclusive: bool) -> None:
     train, valid, judged = parts(exclusive)
     head = registry.build("heads", name, **FAST[name] | ({"epochs": 5} if "epochs" in FAST[name] else {}))

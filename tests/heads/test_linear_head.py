@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from parts import parts, segmented
+from head_parts import parts, segmented
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, balanced_accuracy_score
 from sklearn.pipeline import make_pipeline
@@ -34,7 +34,16 @@ def test_exclusive_tags_are_scikit_learns() -> None:
         assert judged.scores(head.logits(judged.features)) == pytest.approx(wanted, abs=1e-6)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "seed",
+    [
+        0,
+        pytest.param(1, marks=pytest.mark.slow),
+        pytest.param(2, marks=pytest.mark.slow),
+        pytest.param(3, marks=pytest.mark.slow),
+        pytest.param(4, marks=pytest.mark.slow),
+    ],
+)
 def test_independent_tags_are_scikit_learns_of_the_tracks_that_are_known(seed: int) -> None:
     train, valid, judged = parts(False, seed, unknown=0.25, distance=0.5)
     standard = StandardScaler().fit(train.features.astype(np.float64))

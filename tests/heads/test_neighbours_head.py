@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from parts import parts
+from head_parts import parts
 from sklearn.metrics import average_precision_score, balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
@@ -48,7 +48,7 @@ def test_even_votes_are_scikit_learns() -> None:
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 def test_votes_and_choice_are_those_of_a_plain_loop(exclusive: bool, seed: int) -> None:
     train, valid, judged = parts(exclusive, seed, unknown=0.4, distance=0.5)
 
@@ -75,7 +75,15 @@ def test_tracks_of_valid_vote_too_when_asked() -> None:
     assert judged.scores(head.logits(judged.features)) == pytest.approx(wanted, abs=1e-6)
 
 
-@pytest.mark.parametrize("index", ["auto", "hnsw", "ivf", "ivfpq"])
+@pytest.mark.parametrize(
+    "index",
+    [
+        "ivf",
+        pytest.param("auto", marks=pytest.mark.slow),
+        pytest.param("hnsw", marks=pytest.mark.slow),
+        pytest.param("ivfpq", marks=pytest.mark.slow),
+    ],
+)
 def test_any_index_of_the_package_finds_almost_the_same(index: str) -> None:
     train, valid, judged = parts(True, dim=8)
     rng = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from parts import parts, segmented
+from head_parts import parts, segmented
 from torch import nn
 
 from crossmodal.heads import Examples
@@ -113,7 +113,7 @@ def clmr_by_its_code(train: Examples, valid: Examples, seed: int, epochs: int) -
     return model
 
 
-@pytest.mark.parametrize("exclusive", [True, False])
+@pytest.mark.parametrize("exclusive", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_clmr_is_trained_as_by_its_code(exclusive: bool) -> None:
     train, valid, judged = parts(exclusive, distance=0.8)
     fitted = CLMR(lr=0.01, epochs=120).fit(train, valid, seed=5)
@@ -123,6 +123,7 @@ def test_clmr_is_trained_as_by_its_code(exclusive: bool) -> None:
     assert CLMR.reading == ("crop", "probabilities", "train", True, -math.inf, None)
 
 
+@pytest.mark.slow
 def test_clmrs_mlp_has_a_hidden_layer_as_wide_as_the_features() -> None:
     train, valid, judged = parts(True)
     fitted = CLMR(mlp=True, epochs=2).fit(train, valid)
@@ -162,6 +163,7 @@ def test_deezers_head_has_no_bias_and_keeps_the_rate_with_the_lowest_loss_on_val
     assert scores.sum(axis=1) == pytest.approx(np.ones(len(scores)))  # a softmax over independent tags, as published
 
 
+@pytest.mark.slow
 def test_the_mlp_keeps_the_pair_that_is_best_on_valid_where_its_loss_was_lowest() -> None:
     train, valid, judged = parts(True, distance=0.7)
     single = [MLP(8, [lr], [0.01], epochs=15).fit(train, valid) for lr in (1e-6, 1e-2)]
@@ -172,6 +174,7 @@ def test_the_mlp_keeps_the_pair_that_is_best_on_valid_where_its_loss_was_lowest(
     assert np.array_equal(shorter.logits(judged.features), both.logits(judged.features))
 
 
+@pytest.mark.slow
 def test_the_mlp_reads_off_what_no_line_can() -> None:
     rng = np.random.default_rng(0)
 

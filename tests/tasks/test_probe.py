@@ -1,103 +1,339 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit, softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from stands import CLASSES, Stand, several, stand
 
-from crossmodal.data.manifest import Manifest
 from crossmodal.errors import InputError
-from crossmodal.tasks.probe import Probe
-
-PARTS = {"train": 120, "valid": 60, "test": 60}
-CLASSES = ("cello", "ney", "oud")
+from crossmodal.tasks._frozen import labelled, tagsets_of, views
+from crossmodal.tasks.probe import Probe, head_of
 
 
-@dataclass
-class Vectors:
-    track_ids: tuple[str, ...]
-    features: np.ndarray
-    vectors: np.ndarray
-
-
-@dataclass
-class Stand:
-    """Stands for an `Embedded`: features that are as far apart as ``distance`` says, vectors that are noise."""
-
-    manifest: Manifest
-    distance: float
-    split: str = "s"
-
-    def part(self, name: str) -> Manifest:
-        return self.manifest.part("s", name)
-
-    def vectors(self, name: str) -> Vectors:
-        ids = tuple(self.part(name).tracks["track_id"])
-        rng = np.random.default_rng([len(ids), len(name)])
-        kinds = np.array([CLASSES.index(track.split("-")[1]) for track in ids])
-        features = rng.normal(size=(len(ids), 6)) + self.distance * np.eye(6)[kinds]
-        return Vectors(ids, features.astype(np.float32), rng.normal(size=(len(ids), 6)).astype(np.float32))
-
-
-def stand(distance: float, renamed: str = "") -> Stand:
-    rows = [
-        (f"{part}{n}-{CLASSES[n % 3]}", part, CLASSES[n % 3]) for part, count in PARTS.items() for n in range(count)
-    ]
-    frame = pd.DataFrame(rows, columns=["track_id", "part", "tag"])
-    frame.loc[(frame["part"] == "test") & (frame["tag"] == "oud"), "tag"] = renamed or "oud"
-    frame["group"] = frame["part"] + (frame.index // 2).astype(str)
-    tracks = frame[["track_id", "group"]].assign(path=frame["track_id"])
-    tags = frame[["track_id", "tag"]].assign(tagset="instrument")
-    splits = frame[["track_id", "part"]].assign(name="s")
-    return Stand(Manifest.build(tracks, tags=tags.iloc[:-3], splits=splits), distance)  # the last three are unlabelled
+def found(probe: Probe, data: Stand, name: str = "instrument/balanced_accuracy") -> dict:
+    return probe.evaluate(data).as_dict()[name]
 
 
 def test_separable_classes_are_told_apart() -> None:
-    found = Probe(["instrument"], draws=50).evaluate(stand(50.0)).as_dict()["instrument/balanced_accuracy"]
-    assert (found["value"], found["low"], found["high"]) == (1.0, 1.0, 1.0)
-    assert (found["queries"], found["candidates"], found["chance"]) == (57, 3, pytest.approx(1 / 3))
-    assert found["c"] == 0.001  # the first of those that are equally good
+    figure = found(Probe(["instrument"], draws=50), stand(50.0))
+    assert (figure["value"], figure["low"], figure["high"]) == (1.0, 1.0, 1.0)
+    assert (figure["queries"], figure["candidates"], figure["chance"]) == (57, 3, pytest.approx(1 / 3))
+    assert figure["c"] == 0.001  # the first of those that are equally good
+    assert figure["unlabelled"] == 3
 
 
+@pytest.mark.slow
 def test_noise_stays_at_chance_within_its_interval() -> None:
-    found = Probe(["instrument"], draws=200).evaluate(stand(0.0)).as_dict()["instrument/balanced_accuracy"]
-    assert found["low"] < 1 / 3 < found["high"]
-    assert 0 < found["low"] < found["value"] < found["high"] < 1
+    figure = found(Probe(["instrument"], draws=200), stand(0.0))
+    assert figure["low"] < 1 / 3 < figure["high"]
+    assert 0 < figure["low"] < figure["value"] < figure["high"] < 1
 
 
+@pytest.mark.slow
 def test_the_layer_is_the_one_asked_for() -> None:
     features, vectors = (
-        Probe(["instrument"], layer=layer, draws=10)
-        .evaluate(stand(5.0))
-        .as_dict()["instrument/balanced_accuracy"]["value"]
-        for layer in ("features", "vectors")
+        found(Probe(["instrument"], layer=layer, draws=0), stand(5.0))["value"] for layer in ("features", "vectors")
     )
     assert features > 0.95
     assert vectors < 0.6
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_value_and_is_that_of_its_seed() -> None:
     probe = Probe(["instrument"], draws=100, seed=1)
-    first, again = (probe.evaluate(stand(1.0)).as_dict()["instrument/balanced_accuracy"] for _ in range(2))
+    first, again = (found(probe, stand(1.0)) for _ in range(2))
     assert first == again
     assert first["low"] < first["value"] < first["high"]
 
 
 def test_a_label_that_training_has_not_is_an_error() -> None:
     with pytest.raises(InputError, match="tagset 'instrument': test has labels that train has not: rebab"):
-        Probe(["instrument"]).evaluate(stand(1.0, renamed="rebab")).as_dict()
+        Probe(["instrument"]).evaluate(stand(1.0, renamed="rebab"))
+    with pytest.raises(InputError, match="test has labels that train has not: rebab"):
+        Probe().evaluate(stand(1.0, renamed="rebab"))  # there is no other
 
 
-def test_an_unknown_tagset_is_an_error() -> None:
-    with pytest.raises(InputError, match="makam"):
-        Probe(["makam"]).evaluate(stand(1.0)).as_dict()
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"tagsets": ["makam"]}, "there is no tagset makam with tags; there are: instrument"),
+        ({"tagsets": []}, "probe: tagsets is empty"),
+        ({"measures": ["balanced"]}, "probe: measures has no balanced; there are balanced_accuracy, accuracy"),
+        ({"measures": []}, "probe: measures has no name"),
+        ({"head": {"c": [1.0]}}, "probe: head lacks the name of a plug-in; there are clmr"),
+        ({"head": {"name": "linear", "k": 1}}, "no setting 'k'"),
+    ],
+)
+def test_impossible_settings_are_refused(settings: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Probe(**settings).evaluate(stand(1.0))
 
 
-def test_predictions_are_those_that_are_scored() -> None:
-    probe, data = Probe(["instrument"], draws=10), stand(1.0)
+def test_predictions_are_those_that_are_scored_and_anyone_can_score_the_tables() -> None:
+    probe, data = Probe(["instrument"], draws=0), stand(1.0)
     made = probe.predict(data, "instrument")
     assert list(made.labels) == list(data.part("test").labels("instrument"))
-    recalls = [np.mean(made.predicted[made.labels == label] == label) for label in CLASSES]
-    assert probe.evaluate(data).as_dict()["instrument/balanced_accuracy"]["value"] == pytest.approx(np.mean(recalls))
-    assert 0.4 < np.mean(recalls) < 1
+    judgement = probe.evaluate(data)
+    truth, scores = (judgement.tables[f"instrument/{name}"] for name in ("truth", "scores"))
+    assert list(truth.columns) == list(scores.columns) == list(CLASSES)
+    assert truth.index.name == scores.index.name == "track_id"
+    assert truth.dtypes.eq("int8").all()
+    true, predicted = (np.array(CLASSES)[table.to_numpy().argmax(axis=1)] for table in (truth, scores))
+    assert list(predicted) == list(made.predicted)
+    values = {name: figure["value"] for name, figure in judgement.as_dict().items()}
+    assert values == {
+        "instrument/balanced_accuracy": pytest.approx(balanced_accuracy_score(true, predicted)),
+        "instrument/accuracy": pytest.approx(np.mean(true == predicted)),
+        "instrument/macro_f1": pytest.approx(f1_score(true, predicted, average="macro")),
+    }
+    assert 0.4 < values["instrument/balanced_accuracy"] < 1
+
+
+def test_independent_tags_are_ranked_and_unknown_tracks_left_out() -> None:
+    judgement = Probe(["mood"], draws=60).evaluate(several(1.5))
+    truth, scores = (judgement.tables[f"mood/{name}"].to_numpy() for name in ("truth", "scores"))
+    assert truth.shape == (55, 3)
+    figures = judgement.as_dict()
+    wanted = {
+        "macro_roc_auc": roc_auc_score(truth, scores),
+        "macro_average_precision": average_precision_score(truth, scores),
+        "micro_roc_auc": roc_auc_score(truth, scores, average="micro"),
+        "micro_average_precision": average_precision_score(truth, scores, average="micro"),
+    }
+    assert {name: figures[f"mood/{name}"]["value"] for name in wanted} == pytest.approx(wanted)
+    for figure in figures.values():
+        assert figure["low"] < figure["value"] < figure["high"]
+        assert figure["chance"] < figure["low"]
+        assert (figure["queries"], figure["candidates"], figure["unlabelled"], figure["undefined"]) == (55, 3, 5, [])
+
+
+def test_a_tag_that_no_judged_track_has_is_named_and_left_out() -> None:
+    data = several(1.5)
+    tags = data.manifest.tags
+    gone = tags["track_id"].str.startswith("test") & (tags["tag"] == "ney")
+    data.manifest = replace(data.manifest, tags=tags[~gone])
+    judgement = Probe(["mood"], draws=0, measures=["macro_roc_auc"]).evaluate(data)
+    truth, scores = (judgement.tables[f"mood/{name}"].to_numpy() for name in ("truth", "scores"))
+    figure = judgement.as_dict()["mood/macro_roc_auc"]
+    assert figure["undefined"] == ["ney"]
+    assert figure["value"] == pytest.approx(roc_auc_score(truth[:, [0, 2]], scores[:, [0, 2]]))
+    assert list(judgement.metrics) == ["mood/macro_roc_auc"]
+
+
+@pytest.mark.slow
+def test_without_names_all_tagsets_are_probed_that_can_be() -> None:
+    data, other = stand(5.0), several(1.5)
+    manifest = data.manifest
+    tags = [manifest.tags, manifest.tags.iloc[:200].assign(tagset="mood")]
+    tags.append(manifest.tags.iloc[:5].assign(tagset="only_train"))
+    data.manifest = replace(manifest, tags=pd.concat(tags), annotated=pd.concat(tags)[["track_id", "tagset"]])
+    judgement = Probe(draws=0, measures=["accuracy"]).evaluate(data)
+    assert list(judgement.metrics) == ["instrument/accuracy", "mood/accuracy"]
+    left_out = judgement.tables["left_out"].to_numpy().tolist()
+    assert left_out == [["only_train", "tagset 'only_train': valid has no track with one of its tags"]]
+    assert "left_out" not in Probe(draws=0).evaluate(other).tables
+    with pytest.raises(InputError, match="only_train"):
+        Probe(["only_train"]).evaluate(data)
+
+
+@pytest.mark.parametrize("aggregate", ["embeddings", "logits", "probabilities"])
+@pytest.mark.parametrize("exclusive", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_aggregation_is_a_plain_loop_over_segments_by_their_seconds(exclusive: bool, aggregate: str) -> None:
+    data = (stand if exclusive else several)(1.0, segments=lambda number: 1 + number % 4)
+    tagset = "instrument" if exclusive else "mood"
+    probe = Probe(
+        [tagset], {"name": "linear", "c": [0.1], "balanced": False}, aggregate=aggregate, refit=False, draws=0
+    )
+    made = probe.predict(data, tagset)
+    vectors, truth = data.vectors("train"), made.judged
+    whole = labelled(data, "train", made.tagset, "features", views(probe.head.reading, "tracks", None, None).train, 0)
+    rows, labels, weights = [], [], []
+    for track_id, tags in zip(whole.ids, whole.examples.truth, strict=True):
+        track = vectors.tracks[vectors.track_ids.index(track_id)]
+        share = track.weights / track.weights.sum()
+        rows += [share @ track.features] if aggregate == "embeddings" else list(track.features)
+        labels += [tags] * (1 if aggregate == "embeddings" else len(share))
+        weights += [1.0] if aggregate == "embeddings" else list(share)
+    rows, labels = np.array(rows, dtype=np.float64), np.array(labels)
+    standard = StandardScaler().fit(rows)
+    targets = [labels.argmax(axis=1)] if exclusive else list(labels.T)
+    lines = [
+        LogisticRegression(C=0.1, tol=1e-10, max_iter=5000).fit(standard.transform(rows), target, sample_weight=weights)
+        for target in targets
+    ]
+    judged = data.vectors("test")
+    for track_id, scores in zip(truth.ids, made.scores[0], strict=True):
+        track = judged.tracks[judged.track_ids.index(track_id)]
+        share = track.weights / track.weights.sum()
+        asked = (share @ track.features)[None] if aggregate == "embeddings" else track.features
+        given = np.array([line.decision_function(standard.transform(asked)) for line in lines])
+        given = given[0] if exclusive else given.T
+        link = (lambda x: softmax(x, axis=-1)) if exclusive else expit
+        if aggregate == "logits":
+            wanted = link(sum(w * logits for w, logits in zip(share, given, strict=True)))
+        else:
+            wanted = sum(w * link(x) for w, x in zip([1.0] if len(given) == 1 else share, given, strict=True))
+        assert scores == pytest.approx(wanted, abs=1e-3)  # multinomial ones stop at scikit-learn's own tolerance
+
+
+@pytest.mark.slow
+def test_silent_segments_are_left_out_of_all_parts() -> None:
+    """The first of several segments is noise twenty times as large, and silent."""
+    data = stand(3.0, segments=lambda number: 3)
+    for aggregate in ("embeddings", "probabilities"):
+        noisy, heard = (
+            found(Probe(["instrument"], aggregate=aggregate, silence=silence, draws=0), data)["value"]
+            for silence in ("include", "leave_out")
+        )
+        assert heard > 0.9
+        assert noisy < heard - 0.1
+    probe = Probe(["instrument"], silence="leave_out")
+    made = labelled(data, "test", probe.predict(data, "instrument").tagset, "features", probe.views.judged, 0)
+    track = data.vectors("test").tracks[4]
+    assert made.examples.features[4] == pytest.approx((track.features[1] + 0.25 * track.features[2]) / 1.25, abs=1e-5)
+
+
+def test_a_tracks_loudest_segment_is_never_left_out() -> None:
+    data = stand(3.0, segments=lambda number: 2)
+    data.levels = lambda name: [np.array([-np.inf, -80.0])] * len(data.vectors(name).track_ids)
+    made = labelled(
+        data, "test", tagsets_of(data, None, "test")[0][0], "features", Probe(silence="leave_out").views[2], 0
+    )
+    assert made.examples.features[0] == pytest.approx(data.vectors("test").tracks[0].features[1])
+
+
+def test_deezers_head_is_fitted_on_loud_whole_segments_and_judges_by_the_mean_of_whole_ones() -> None:
+    data = stand(3.0, segments=lambda number: 1 if number == 5 else 30)
+    tagset, read = tagsets_of(data, None, "test")[0][0], Probe(head={"name": "deezer"}).views
+    train, valid, judged = (
+        labelled(data, part, tagset, "features", view, 0).examples
+        for part, view in zip(("train", "valid", "test"), read, strict=True)
+    )
+    counts = np.bincount(train.track)
+    assert counts.max() == 25
+    assert counts[5] == 1
+    own = data.vectors("train").tracks[7].features
+    rows = [next(n for n in range(30) if np.array_equal(own[n], row)) for row in train.features[train.track == 7]]
+    assert not {0, 29} & set(rows)  # silent; partial
+    assert rows == sorted(rows)
+    assert min(rows) == 1  # -5 dB is heard, by 6.5
+    assert len(np.unique(valid.track)) == len(valid.truth) < len(valid.track)
+    assert judged.features[3] == pytest.approx(data.vectors("test").tracks[3].features[:29].mean(axis=0), abs=1e-4)
+
+
+@pytest.mark.slow
+def test_clmrs_head_is_fitted_on_crops_and_judges_by_the_mean_over_whole_chunks() -> None:
+    data = stand(3.0, segments=lambda number: 3)
+    probe = Probe(["instrument"], {"name": "clmr", "epochs": 3}, seeds=2, draws=0)
+    tagset = tagsets_of(data, None, "test")[0][0]
+    first, second = (labelled(data, "train", tagset, "features", probe.views.train, seed).examples for seed in (0, 1))
+    assert first.single
+    assert not np.array_equal(first.features, second.features)
+    assert np.array_equal(first.features[9], data.crops("train", 0).tracks[9].features[0])
+    made = probe.predict(data, "instrument")
+    for number, scores in enumerate(made.scores):
+        parts = [
+            labelled(data, part, tagset, "features", view, number).examples
+            for part, view in (("train", probe.views.train), ("valid", probe.views.valid))
+        ]
+        logits = probe.head.fit(*parts, number).logits
+        for row in (0, 20):
+            chunks = data.vectors("test").tracks[row].features[:2]
+            assert scores[row] == pytest.approx(softmax(logits(chunks), axis=1).mean(axis=0), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_figures_of_several_seeds_are_means_with_their_deviation() -> None:
+    head = {"name": "mlp", "hidden": 4, "lr": [0.01], "weight_decay": [0.0], "epochs": 3}
+    three = Probe(["instrument"], head, seeds=3, draws=50).evaluate(stand(1.0))
+    single = [
+        found(
+            Probe(["instrument"], head, draws=50, seed=seed, measures=["accuracy"]), stand(1.0), "instrument/accuracy"
+        )
+        for seed in range(3)
+    ]
+    values = [figure["value"] for figure in single]
+    figure = three.metrics["instrument/accuracy"]
+    assert figure.value == pytest.approx(np.mean(values))
+    assert figure.more["sd"] == pytest.approx(np.std(values, ddof=1))
+    assert figure.more["sd"] > 0
+    assert (figure.more["seeds"], figure.more["lr"]) == (3, [0.01] * 3)
+    truth = three.tables["instrument/truth"].to_numpy()
+    each = [three.tables[f"instrument/scores{suffix}"].to_numpy() for suffix in ("", "-1", "-2")]
+    assert [np.mean(truth.argmax(1) == scores.argmax(1)) for scores in each] == pytest.approx(values)
+    assert found(Probe(["instrument"], seeds=3, draws=0), stand(1.0))["seeds"] == 1  # linear draws nothing
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"name": "linear"},
+        {"name": "mlp", "hidden": 4, "epochs": 4},
+        pytest.param({"name": "neighbours"}, marks=pytest.mark.slow),
+        pytest.param({"name": "clmr", "epochs": 4}, marks=pytest.mark.slow),
+        pytest.param({"name": "deezer", "epochs": 4}, marks=pytest.mark.slow),
+    ],
+    ids=["linear", "mlp", "neighbours", "clmr", "deezer"],
+)
+def test_what_is_fitted_and_chosen_has_not_seen_the_test_part(head: dict) -> None:
+    """Other labels of the test part leave every score and choice as it was."""
+    data = stand(1.0, segments=lambda number: 2)
+    first = Probe(["instrument"], head).predict(data, "instrument")
+    tags = data.manifest.tags.copy()
+    judged = tags["track_id"].str.startswith("test")
+    tags.loc[judged, "tag"] = np.roll(tags.loc[judged, "tag"].to_numpy(), 1)
+    other = stand(1.0, segments=lambda number: 2)
+    vectors = data.vectors
+    other.manifest, other.vectors = replace(data.manifest, tags=tags), vectors
+    second = Probe(["instrument"], head).predict(other, "instrument")
+    assert (first.labels != second.labels).any()
+    assert first.chosen == second.chosen
+    assert np.array_equal(first.scores[0], second.scores[0])
+
+
+@pytest.mark.slow
+def test_valid_labels_do_decide() -> None:
+    data = stand(1.0)
+    tags = data.manifest.tags.copy()
+    valid = tags["track_id"].str.startswith("valid")
+    tags.loc[valid, "tag"] = np.roll(tags.loc[valid, "tag"].to_numpy(), 1)
+    other = stand(1.0)
+    other.vectors, other.manifest = data.vectors, replace(data.manifest, tags=tags)
+    probe = Probe(["instrument"], refit=False)
+    assert probe.predict(data, "instrument").chosen != probe.predict(other, "instrument").chosen
+
+
+def test_tracks_that_could_not_be_embedded_do_not_count() -> None:
+    data = stand(50.0, lost=("test0-cello", "train1-ney"))
+    figure = found(Probe(["instrument"], draws=0), data)
+    assert (figure["queries"], figure["unlabelled"], figure["value"]) == (56, 3, 1.0)
+
+
+def test_scikit_learns_probe_is_the_default() -> None:
+    """As before there were heads: C by balanced accuracy on valid, then fitted on train and valid."""
+    data = stand(0.8)
+    parts = [
+        labelled(data, p, tagsets_of(data, None, "test")[0][0], "features", Probe().views[0], 0)
+        for p in ("train", "valid", "test")
+    ]
+    (x, y), (v, w), (t, _) = ((p.examples.features, p.examples.labels) for p in parts)
+
+    def fitted(x, y, c):
+        return make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=2000, class_weight="balanced")).fit(
+            x, y
+        )
+
+    options = [0.001, 0.01, 0.1, 1.0, 10.0]
+    chosen = options[int(np.argmax([balanced_accuracy_score(w, fitted(x, y, c).predict(v)) for c in options]))]
+    wanted = fitted(np.concatenate([x, v]), np.concatenate([y, w]), chosen).predict(t)
+    made = Probe(["instrument"]).predict(data, "instrument")
+    assert list(made.predicted) == list(np.array(CLASSES)[wanted])
+    assert made.chosen == [{"c": chosen}]
+    assert type(head_of(None, "probe")).__name__ == "Linear"

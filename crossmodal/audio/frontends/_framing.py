@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from crossmodal.errors import InputError
 from crossmodal.types import FrontEnd
 
+FLOOR_DB = 0.1  # above silence, which 16 bits round
+
 
 class Base(nn.Module, FrontEnd):
     """Identity of a front end, and the order of its axes.
@@ -96,6 +98,11 @@ class Framed(Base):
     def hops(self, frames: int) -> int:
         """The whole steps from frame to frame: one less than the frames, the first and last of which are centred."""
         return frames - 1
+
+    def power(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The power of frames, ``(frames,)``: the sum of their bands', in decibels; nothing is in one at the floor."""
+        decibels = features.reshape(len(features), -1).astype(np.float64)
+        return np.asarray(np.where(decibels > self.silence + FLOOR_DB, 10 ** (decibels / 10), 0).sum(axis=1))
 
     def forward(self, samples: Tensor) -> Tensor:
         """Samples ``(..., channels, samples)`` in [-1, 1] to features ``(..., frames, *shape)``, float32."""

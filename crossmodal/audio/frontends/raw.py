@@ -44,6 +44,10 @@ class Raw(Base):
         """The steps that so many frames stand for: as many, since a sample lasts until the next."""
         return frames
 
+    def power(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The square of samples ``(samples, channels)``, the mean of the channels: ``(samples,)``."""
+        return np.asarray(np.square(features, dtype=np.float64).mean(axis=1))
+
     def forward(self, samples: Tensor) -> Tensor:
         """Samples ``(..., channels, samples)`` in [-1, 1] to ``(..., samples, channels)``, float32."""
         self.check(samples.shape)

@@ -1,0 +1,126 @@
+"""Figures of scores of tags, with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossmodal.errors import InputError, listed
+from crossmodal.heads import Scores, Truth
+from crossmodal.judgement import Measured, Units
+from crossmodal.metrics import multilabel
+from crossmodal.metrics.bootstrap import LEVEL, sampled_statistic
+from crossmodal.metrics.classification import METRICS, Cells
+from crossmodal.tasks._frozen import Tagset
+
+EXCLUSIVE = ("balanced_accuracy", "accuracy", "macro_f1")
+INDEPENDENT = multilabel.NAMES
+Figures = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+
+
+def check(measures: Sequence[str] | None, where: str) -> None:
+    """Refuse measures that do not exist; None is all of them."""
+    unknown = [name for name in measures or () if name not in EXCLUSIVE + INDEPENDENT]
+    if unknown or (measures is not None and not measures):
+        known = listed(EXCLUSIVE + INDEPENDENT, 10)
+        raise InputError(f"{where}: measures has no {listed(unknown) or 'name'}; there are {known}")
+
+
+def names(tagset: Tagset, measures: Sequence[str] | None) -> list[str]:
+    """The measures of a tagset: those of ``measures`` that suit it, or all that do."""
+    suiting = EXCLUSIVE if tagset.exclusive else INDEPENDENT
+    return [name for name in suiting if measures is None or name in measures]
+
+
+def measured(
+    tagset: Tagset,
+    truth: Truth,
+    scores: Sequence[Scores],
+    units: Units,
+    measures: Sequence[str] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> dict[str, Measured]:
+    """Each measure's mean over seeds, sampled by the bootstrap over tracks.
+
+    ``more`` tells the standard deviation over seeds (n - 1), where there are several, and the tags that have no figure.
+
+    Args:
+        tagset: its tags are the columns.
+        truth: ``(tracks, tags)``.
+        scores: of each seed, ``(tracks, tags)``.
+        units: the tracks.
+        measures: their names; None for all.
+        more: what else belongs to each figure.
+    """
+    wanted = names(tagset, measures)
+    seeds, chances = [figures(tagset, truth, each, wanted) for each in scores], chance(tagset, truth)
+    values = np.array([each(np.ones(len(truth), dtype=np.int64)) for each in seeds])  # (seeds, measures)
+    samples = _sampled(seeds, units)
+    found = {}
+    for place, name in enumerate(wanted):
+        spread = {"sd": float(values[:, place].std(ddof=1))} if len(seeds) > 1 else {}
+        found[name] = Measured(
+            float(values[:, place].mean()),
+            chance=chances.get(name),
+            queries=len(truth),
+            candidates=len(tagset.tags),
+            more=dict(more or {}) | spread | _left_out(tagset, truth),
+            **_interval(samples[place] if units.draws else None, units),
+        )
+    return found
+
+
+def values(tagset: Tagset, truth: Truth, scores: Scores, measures: Sequence[str] | None = None) -> dict[str, float]:
+    """The figures alone, by name."""
+    wanted = names(tagset, measures)
+    found = figures(tagset, truth, scores, wanted)(np.ones(len(truth), dtype=np.int64))
+    return dict(zip(wanted, found.tolist(), strict=True))
+
+
+def _sampled(seeds: Sequence[Figures], units: Units) -> NDArray[np.float64]:
+    """The mean over seeds of all measures on each sample, ``(measures, draws)``; all measures of a sample at once."""
+
+    def mean(drawn: NDArray[np.int64]) -> Any:
+        return np.mean([each(drawn) for each in seeds], axis=0)
+
+    return np.asarray(sampled_statistic(mean, units.groups, units.draws, units.seed)).T
+
+
+def _interval(samples: NDArray[np.float64] | None, units: Units) -> dict[str, Any]:
+    """What a figure keeps of its samples: nothing, if there is a sample in which it is not defined."""
+    if samples is None or not np.isfinite(samples).all():
+        return {}
+    low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return {"low": float(low), "high": float(high), "samples": samples, "units": units.name}
+
+
+def figures(tagset: Tagset, truth: Truth, scores: Scores, wanted: Sequence[str]) -> Figures:
+    """The measures of one system, ``(measures,)``, by how often each track counts."""
+    if not tagset.exclusive:
+        ranked = multilabel.MultiLabel(truth, scores, tags=tagset.tags)
+        rows = [INDEPENDENT.index(name) for name in wanted]
+        return lambda drawn: ranked.figures(drawn)[rows]
+    cells = Cells(truth.argmax(axis=1), scores.argmax(axis=1))
+
+    def counted(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+        counts = cells.counts(drawn)
+        return np.array([METRICS[name](counts) for name in wanted])
+
+    return counted
+
+
+def chance(tagset: Tagset, truth: Truth) -> dict[str, float]:
+    """What is expected of guesses: of exclusive tags any is as likely, independent ones are put in random order."""
+    if not tagset.exclusive:
+        return multilabel.MultiLabel(truth, np.zeros(truth.shape)).chance()
+    return {"balanced_accuracy": 1 / int((truth == 1).any(axis=0).sum()), "accuracy": 1 / len(tagset.tags)}
+
+
+def _left_out(tagset: Tagset, truth: Truth) -> dict[str, Any]:
+    """The tags without a figure: no track of the part is known to have them, or none to have them not."""
+    if tagset.exclusive:
+        return {}
+    return {"undefined": [tagset.tags[column] for column in np.flatnonzero(multilabel.undefined(truth))]}
