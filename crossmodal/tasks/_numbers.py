@@ -1,0 +1,72 @@
+"""The tracks of a part that have a number in a column, with the frozen features it is to be read off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crossmodal.errors import InputError, listed
+from crossmodal.judgement import Units
+
+if TYPE_CHECKING:
+    from crossmodal.embedding import Embedded
+
+Layer = Literal["features", "vectors"]
+
+
+class Numbers(NamedTuple):
+    """Tracks that have a number.
+
+    Attributes:
+        ids: of the tracks.
+        groups: of the tracks; a track without a group is one of its own.
+        features: ``(tracks, dim)``.
+        values: ``(tracks,)``.
+    """
+
+    ids: list[str]
+    groups: list[str]
+    features: NDArray[np.float32]
+    values: NDArray[np.float64]
+
+    def units(self, draws: int, seed: int) -> Units:
+        """What the bootstrap draws from."""
+        return Units(self.ids, self.groups, draws, seed)
+
+
+def numbers(embedded: Embedded, column: str, part: str, layer: Layer) -> Numbers:
+    """The tracks of a part that have a number in a column of ``manifest.tracks``, and could be embedded.
+
+    Args:
+        embedded: the model beside its data.
+        column: of numbers, or of words that are numbers; empty cells are unknown.
+        part: train, valid or test.
+        layer: ``features``, the audio encoder's output, or ``vectors``, after the projection.
+
+    Raises:
+        InputError: there is no such column, a cell is no number, or fewer than two tracks have one.
+    """
+    tracks, vectors = embedded.part(part).tracks.set_index("track_id"), embedded.vectors(part)
+    if column not in tracks:
+        raise InputError(f"tracks have no column {column!r}; there are {listed(tracks.columns, 30)}")
+    found = _parsed(tracks.loc[list(vectors.track_ids)], column)
+    known = np.flatnonzero(~np.isnan(found))
+    if len(known) < 2:
+        raise InputError(f"{len(known)} tracks of part {part} have a number in the column {column!r}; two are needed")
+    ids = [vectors.track_ids[row] for row in known]
+    groups = [str(group) or track for track, group in zip(ids, tracks.loc[ids, "group"], strict=True)]
+    return Numbers(ids, groups, getattr(vectors, layer)[known], found[known])
+
+
+def _parsed(tracks: pd.DataFrame, column: str) -> NDArray[np.float64]:
+    """A column as numbers, NaN where it is empty."""
+    cells = tracks[column]
+    found = pd.to_numeric(cells, errors="coerce").to_numpy("float64", na_value=np.nan)
+    empty = cells.isna() | (cells.astype("str").str.strip() == "")
+    wrong = tracks.index[~np.isfinite(found) & ~empty.to_numpy()]
+    if len(wrong):
+        raise InputError(f"column {column!r} of track {wrong[0]} is {cells[wrong[0]]!r}, which is no number")
+    return found
