@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from crossmodal.errors import InputError, listed
 from crossmodal.judgement import Units
+from crossmodal.tasks._tracks import groups_of
 
 if TYPE_CHECKING:
     from crossmodal.embedding import Embedded
@@ -50,23 +51,29 @@ def numbers(embedded: Embedded, column: str, part: str, layer: Layer) -> Numbers
         InputError: there is no such column, a cell is no number, or fewer than two tracks have one.
     """
     tracks, vectors = embedded.part(part).tracks.set_index("track_id"), embedded.vectors(part)
-    if column not in tracks:
-        raise InputError(f"tracks have no column {column!r}; there are {listed(tracks.columns, 30)}")
-    found = _parsed(tracks.loc[list(vectors.track_ids)], column)
+    found = np.asarray(numbers_of(tracks.loc[list(vectors.track_ids)], column), dtype=np.float64)
     known = np.flatnonzero(~np.isnan(found))
     if len(known) < 2:
         raise InputError(f"{len(known)} tracks of part {part} have a number in the column {column!r}; two are needed")
     ids = [vectors.track_ids[row] for row in known]
-    groups = [str(group) or track for track, group in zip(ids, tracks.loc[ids, "group"], strict=True)]
-    return Numbers(ids, groups, getattr(vectors, layer)[known], found[known])
+    return Numbers(ids, list(groups_of(embedded.part(part), ids)), getattr(vectors, layer)[known], found[known])
 
 
-def _parsed(tracks: pd.DataFrame, column: str) -> NDArray[np.float64]:
-    """A column as numbers, NaN where it is empty."""
+def numbers_of(tracks: pd.DataFrame, column: str) -> pd.Series[float]:
+    """A column as numbers, by track id, NaN where it is empty.
+
+    Args:
+        tracks: of a manifest, by track id.
+        column: of numbers, or of words that are numbers.
+
+    Raises:
+        InputError: there is no such column, or a cell is no number.
+    """
+    if column not in tracks:
+        raise InputError(f"tracks have no column {column!r}; there are {listed(tracks.columns, 30)}")
     cells = tracks[column]
-    found = pd.to_numeric(cells, errors="coerce").to_numpy("float64", na_value=np.nan)
+    found = pd.to_numeric(cells, errors="coerce").astype("float64")
     empty = cells.isna() | (cells.astype("str").str.strip() == "")
-    wrong = tracks.index[~np.isfinite(found) & ~empty.to_numpy()]
-    if len(wrong):
+    if len(wrong := tracks.index[~np.isfinite(found) & ~empty]):
         raise InputError(f"column {column!r} of track {wrong[0]} is {cells[wrong[0]]!r}, which is no number")
     return found
