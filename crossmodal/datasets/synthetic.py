@@ -37,6 +37,9 @@ Table = list[dict[str, Any]]
 class Synthetic(Source):
     """Renders what is missing of its audio and gives the manifest.
 
+    Tracks have the columns ``tempo_bpm``, ``tonic`` (semitones above A, 0 to 11) and ``key``, such as "A minor", which
+    is empty where the mood is mysterious: neither major nor minor.
+
     Args:
         root: folder of the audio; it belongs to one set of settings.
         tracks: how many; at least 12, so that each part has an album.
@@ -140,7 +143,8 @@ class Synthetic(Source):
         facts |= {"licence": self.licence}
         tracks: Table = [
             {"track_id": track_id, "path": f"audio/{track_id}.wav", "title": f"No. {piece.number + 1}", **facts}
-            | {"duration": piece.duration_s, "sample_rate": piece.sample_rate, "key": piece.key}
+            | {"duration": piece.duration_s, "sample_rate": piece.sample_rate}
+            | {"key": piece.key_name, "tonic": piece.key, "tempo_bpm": piece.bpm}
             for track_id, piece in pieces.items()
         ]
         texts: Table = []

@@ -24,7 +24,7 @@ from crossmodal.orchestra.instruments import (
     resonate,
     smooth,
 )
-from crossmodal.orchestra.score import Hit, Note, compose
+from crossmodal.orchestra.score import Hit, Note, bpm, compose, key_name
 
 LEVEL_DB = {"soft": -28.0, "loud": -13.0, "swelling": -13.0}
 BRIGHTNESS = {"soft": 0.4, "loud": 1.4, "swelling": 1.4}  # gain of what lies above about 1 kHz
@@ -43,6 +43,16 @@ class Piece(NamedTuple):
     number: int
     duration_s: float
     sample_rate: int
+
+    @property
+    def bpm(self) -> float:
+        """Beats a minute."""
+        return bpm(self.attributes, generator(self.seed, 1, self.number))
+
+    @property
+    def key_name(self) -> str:
+        """Its key in words, or nothing where it has none of the 24."""
+        return key_name(self.attributes, self.key)
 
 
 def render(piece: Piece) -> NDArray[np.int16]:

@@ -19,6 +19,7 @@ ARTICULATION = {"happy": 0.55, "sad": 1.05, "mysterious": 0.9}  # share of a not
 BPM = {"slow": (50.0, 60.0), "moderate": (88.0, 104.0), "fast": (150.0, 172.0)}
 BEATS = {"triple metre": 3, "quadruple metre": 4}
 TONIC = {"low": 45, "high": 69}  # MIDI number of the lowest key
+NAMES = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
 RHYTHMS: dict[int, tuple[tuple[float, ...], ...]] = {
     3: ((1, 1, 1), (1, 0.5, 0.5, 1), (2, 1), (1, 1, 0.5, 0.5)),
     4: ((1, 1, 1, 1), (1, 0.5, 0.5, 1, 1), (2, 1, 1), (1, 1, 1, 0.5, 0.5)),
@@ -76,10 +77,21 @@ class Bar:
         return Note(self.start_s + beat * self.beat_s, length, self.pitch(degree), velocity)
 
 
+def bpm(attributes: Attributes, rng: np.random.Generator) -> float:
+    """The beats a minute of a piece: the first that its generator draws."""
+    low, high = BPM[attributes["tempo"]]
+    return low + (high - low) * rng.random()
+
+
+def key_name(attributes: Attributes, key: int) -> str:
+    """The key of a piece as words, such as "A minor"; none for a mysterious one, which is neither major nor minor."""
+    mode = {"happy": "major", "sad": "minor"}.get(attributes["mood"])
+    return f"{NAMES[(TONIC['low'] + key) % 12]} {mode}" if mode else ""
+
+
 def compose(attributes: Attributes, key: int, duration_s: float, rng: np.random.Generator) -> Score:
     """Compose a piece in ``key`` (semitones, 0 to 11) that fills ``duration_s`` seconds."""
-    low, high = BPM[attributes["tempo"]]
-    beat_s = 60.0 / (low + (high - low) * rng.random())
+    beat_s = 60.0 / bpm(attributes, rng)
     beats = BEATS[attributes["metre"]]
     score = Score([], [], [])
     degree = 2 * int(rng.integers(0, 3))

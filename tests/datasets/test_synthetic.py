@@ -33,7 +33,18 @@ def test_the_manifest_is_clean_and_its_audio_is_there(manifest):
 def test_albums_hold_four_tracks_in_different_keys(manifest):
     albums = manifest.tracks.groupby("album")
     assert sorted(albums.size()) == [2, 4, 4, 4, 4]
-    assert (albums["key"].nunique() == albums.size()).all()
+    assert (albums["tonic"].nunique() == albums.size()).all()
+
+
+def test_keys_and_tempi_are_those_of_the_moods_and_tempo_tags(manifest):
+    tracks = manifest.tracks.set_index("track_id")
+    tags = manifest.tags.pivot(index="track_id", columns="tagset", values="tag")
+    mode = tags["mood"].map({"happy": "major", "sad": "minor", "mysterious": ""})
+    assert (tracks["key"].str.partition(" ")[2] == mode.loc[tracks.index]).all()
+    named = tracks[tracks["key"] != ""]
+    assert named[named["tonic"] == 3]["key"].str.startswith("C ").all()  # a minor third above A
+    bounds = tags["tempo"].map({"slow": (50, 60), "moderate": (88, 104), "fast": (150, 172)})
+    assert all(low <= tracks["tempo_bpm"][track] <= high for track, (low, high) in bounds.items())
 
 
 def test_reviews_are_shared_by_the_tracks_of_an_album(manifest):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from crossmodal.orchestra.attributes import TAGSETS, generator
-from crossmodal.orchestra.score import BPM, SCALES, compose
+from crossmodal.orchestra.render import Piece
+from crossmodal.orchestra.score import BPM, SCALES, compose, key_name
 
 BASE = {
     "instrument": "organ",
@@ -39,6 +40,19 @@ def test_bars_have_the_length_of_metre_and_tempo(tempo, metre, beats):
     low, high = BPM[tempo]
     assert np.allclose(bars, bars[0])
     assert beats * 60 / high <= bars[0] <= beats * 60 / low
+
+
+def test_a_piece_tells_the_tempo_that_it_is_composed_in():
+    piece = Piece(BASE | {"tempo": "fast"}, 4, 2, 7, 8.0, 16000)
+    bars = np.diff([note.start_s for note in compose(piece.attributes, 4, 8.0, generator(2, 1, 7)).bass])
+    assert 3 * 60 / bars[0] == pytest.approx(piece.bpm)
+
+
+def test_a_key_is_named_by_its_lowest_note_and_its_scale():
+    assert [key_name(BASE, key) for key in (0, 2, 3, 11)] == ["A minor", "B minor", "C minor", "Ab minor"]
+    assert key_name(BASE | {"mood": "happy"}, 0) == "A major"
+    assert key_name(BASE | {"mood": "mysterious"}, 0) == ""
+    assert len({key_name(BASE, key) for key in range(12)}) == 12
 
 
 def test_textures_differ_in_how_many_notes_sound_at_once():
