@@ -12,6 +12,7 @@ import typer
 
 from crossmodal import __version__
 from crossmodal.cli import data, index, mapping, tag
+from crossmodal.cli.comparing import compare
 from crossmodal.cli.evaluating import evaluate
 from crossmodal.cli.exporting import export
 from crossmodal.cli.score import score
@@ -123,6 +124,7 @@ app.command()(search)
 app.command()(serve)
 app.command()(score)
 app.command()(evaluate)
+app.command()(compare)
 
 
 @app.command()

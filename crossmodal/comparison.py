@@ -1,0 +1,124 @@
+"""Systems side by side: the figures of finished runs, with intervals, and which differences are more than chance.
+
+A *system* is one run, or several of the same experiment and settings with other seeds, which are pooled: its figure is
+the mean over seeds, and the interval holds that other units, and other seeds, might have been drawn. Every system is
+tested against one of them, the *reference*, by the paired bootstrap, with Holm's correction over the systems of a
+metric. Two figures are compared only if they are of the same units, as many queries and as many candidates; where they
+are not, the cell says so, and there is no test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from crossmodal.errors import InputError, listed
+from crossmodal.metrics.paired import Difference, holm, paired_bootstrap
+from crossmodal.systems import Figure, Key, System
+
+LESS = ("median_rank", "mean_rank", "mae", "rmse", "ece", "brier")  # how measures begin of which less is better
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Systems by metrics.
+
+    Attributes:
+        systems: by name, in the order in which they were given.
+        reference: the name of the one that the others are tested against.
+        keys: the metrics, in the order of the first system that has them.
+        cells: by system and metric; a system need not have all.
+    """
+
+    systems: dict[str, System]
+    reference: str
+    keys: list[Key]
+    cells: dict[tuple[str, Key], Figure]
+
+    def best(self, key: Key) -> set[str]:
+        """The systems whose figure is the best, as it is shown, of those judged on what the reference was judged on."""
+        column = {name: self.cells[name, key] for name in self.systems if self.comparable(name, key)}
+        if len(column) < 2:
+            return set()
+        sign = -1 if less_is_better(key[1]) else 1
+        top = max(sign * round(figure.value, 3) for figure in column.values())
+        return {name for name, figure in column.items() if sign * round(figure.value, 3) == top}
+
+    def comparable(self, name: str, key: Key) -> bool:
+        """Whether a system was judged on what the reference was judged on; False where either was not judged."""
+        own, other = self.cells.get((name, key)), self.cells.get((self.reference, key))
+        return own is not None and other is not None and own.judged_on == other.judged_on != ""
+
+    def better(self, name: str, key: Key) -> bool | None:
+        """Whether a system is better than the reference, or worse; None if they are not told apart."""
+        figure = self.cells[name, key]
+        if not figure.told_apart or figure.difference is None:
+            return None
+        return (figure.difference.value < 0) == less_is_better(key[1])
+
+
+def compare(
+    found: Sequence[System],
+    against: str | None = None,
+    tasks: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+) -> Comparison:
+    """Compare systems.
+
+    Args:
+        found: at least one, of names that differ.
+        against: the name of the reference; the first if None.
+        tasks: only these, if any is named.
+        metrics: patterns such as ``text_to_audio/*``, or a measure, such as ``map``; each task's primary one if none.
+
+    Raises:
+        InputError: no such system, task or metric.
+    """
+    by_name = {system.name: system for system in found}
+    reference = against or found[0].name
+    if reference not in by_name:
+        raise InputError(f"there is no system {reference!r}; there are {listed(by_name)}")
+    known = list(dict.fromkeys(key for system in found for key in system.keys))
+    if unknown := set(tasks) - {task for task, _ in known}:
+        raise InputError(
+            f"no task {listed(sorted(unknown))}; there are {listed(dict.fromkeys(task for task, _ in known))}"
+        )
+    keys = [key for key in known if (not tasks or key[0] in tasks) and _wanted(found, key, metrics)]
+    if not keys:
+        raise InputError(
+            f"no metric is called {listed(metrics)}; there are {listed(dict.fromkeys(m for _, m in known))}"
+        )
+    cells = {(one.name, key): one.figure(key) for one in found for key in keys if key in one.keys}
+    made = Comparison(by_name, reference, keys, cells)
+    return replace(made, cells={place: figure for key in keys for place, figure in _tested(made, key).items()})
+
+
+def _wanted(found: Sequence[System], key: Key, patterns: Sequence[str]) -> bool:
+    task, metric = key
+    if patterns:
+        return any(fnmatchcase(metric, pattern) or metric.endswith(f"/{pattern}") for pattern in patterns)
+    told = [run.evaluation.found["tasks"].get(task, {}) for system in found for run in system.runs]
+    return any(metric == one["primary"] or metric.endswith(f"/{one['primary']}") for one in told if one)
+
+
+def _tested(made: Comparison, key: Key) -> Mapping[tuple[str, Key], Figure]:
+    """The figures of a metric with their differences from the reference's, where there can be a test."""
+    names = [name for name in made.systems if (name, key) in made.cells]
+    own = {name: made.systems[name].samples(key) for name in names if made.comparable(name, key)}
+    rival = own.get(made.reference)
+    tests: dict[str, Difference] = {}
+    for name, samples in own.items():
+        if name != made.reference and samples is not None and rival is not None:
+            values = made.cells[name, key].values, made.cells[made.reference, key].values
+            tests[name] = paired_bootstrap(values[0], np.stack(samples), values[1], np.stack(rival))
+    corrected = dict(zip(tests, holm([test.p for test in tests.values()]).tolist(), strict=True)) if tests else {}
+    found = {name: made.cells[name, key] for name in names}
+    return {(name, key): replace(one, difference=tests.get(name), p=corrected.get(name)) for name, one in found.items()}
+
+
+def less_is_better(metric: str) -> bool:
+    """Whether a smaller figure is the better one, by the name of the measure."""
+    return metric.rpartition("/")[2].startswith(LESS)
