@@ -194,6 +194,11 @@ class Embedded:
         with np.errstate(divide="ignore"):
             return np.asarray(10 * np.log10(parts / whole)) if whole else np.zeros(len(parts))
 
+    @property
+    def known(self) -> dict[str, Vectors]:
+        """The parts that somebody asked for, with their vectors."""
+        return dict(self._parts)
+
     def forget(self) -> None:
         """Drop the vectors, since the model has changed."""
         self._parts.clear()

@@ -83,6 +83,11 @@ def judge(embedded: Embedded, tasks: Mapping[str, Mapping[str, Any]], part: str 
     return Evaluation(results, judgements)
 
 
+def tables_of(judgements: Mapping[str, Judgement]) -> dict[tuple[str, str], pd.DataFrame]:
+    """The tables of all tasks, by task and name, as `results.Tables` has them."""
+    return {(task, name): table for task, one in judgements.items() for name, table in one.tables.items()}
+
+
 def open_run(folder: str | Path) -> tuple[Run, Embedded]:
     """A finished or unfinished run, by its folder or its experiment's: its best model beside its data."""
     run = find_run(folder)
@@ -130,7 +135,7 @@ def finish(run: Run, embedded: Embedded, say: Say) -> dict[str, Any]:
     examples = [{"query": text, "hits": [as_dict(hit) for hit in hits]} for text, hits in asked.items()]
     results = {"experiment": run.config.name, "seed": run.config.seed, **evaluation.results, "examples": examples}
     write_results(run.folder, results, evaluation.judgements)
-    page = report.write(run, embedded, results)
+    page = report.write(run, embedded, results, tables_of(evaluation.judgements))
     for line in [*summary(results), *report.alarms(run)]:
         say(line)
     say(f"run {run.folder}: model/, index/, results.json; {len(skipped)} skipped (see skipped.csv); open {page}")

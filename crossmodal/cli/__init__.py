@@ -15,6 +15,7 @@ from crossmodal.cli import data, index, mapping, tag
 from crossmodal.cli.comparing import compare
 from crossmodal.cli.evaluating import evaluate
 from crossmodal.cli.exporting import export
+from crossmodal.cli.reporting import report
 from crossmodal.cli.score import score
 from crossmodal.cli.searching import search
 from crossmodal.cli.serve import serve
@@ -120,6 +121,7 @@ def embed(
         say(f"{out}: {rows}{len(vectors.track_ids)} tracks; {len(vectors.skipped)} skipped")
 
 
+app.command()(report)
 app.command()(search)
 app.command()(serve)
 app.command()(score)

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs nothing but itself."""
+"""The report of a run, or of a run by a protocol: one HTML file that needs nothing but itself."""
 
 from __future__ import annotations
 
@@ -6,58 +6,113 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from crossmodal.config import Config
 from crossmodal.embedding import Embedded
 from crossmodal.files import Skipped, read_json, write_text
-from crossmodal.report import space, tables
+from crossmodal.report import curves, failures, listening, pairs, space, tables, tagsets
 from crossmodal.report.pages import rendered
+from crossmodal.report.sound import LIMIT, Excerpts
 from crossmodal.runs import Run
+from crossmodal.snapshots import Snapshots
 
 SKIPPED = 10  # rows shown
 
+Tables = Mapping[tuple[str, str], pd.DataFrame]
 
-def write(run: Run, embedded: Embedded, results: Mapping[str, Any]) -> Path:
-    """Write ``report.html`` into the run's folder: results, curves, a map of the space, answers to listen to.
+
+def write(
+    run: Run,
+    embedded: Embedded,
+    results: Mapping[str, Any],
+    found: Tables | None = None,
+    folder: Path | None = None,
+    by_umap: bool = False,
+) -> Path:
+    """Write ``report.html``: results, tags, curves, maps of the space, and what to listen to.
 
     Args:
-        run: its config.yaml, environment.json and metrics.jsonl are read.
-        embedded: its best model beside its data; the part that the results judge is shown.
+        run: its config.yaml, environment.json, metrics.jsonl and snapshots are read.
+        embedded: its best model beside the data; the part that the results judge is shown.
         results: the content of results.json.
+        found: the tables that the tasks gave, by task and name.
+        folder: where the page is written; the run's own unless given.
+        by_umap: whether the map is also drawn by UMAP, which takes half a minute and umap-learn.
 
     Returns:
         The file, which loads nothing from elsewhere and may be moved.
     """
-    path = run.folder / "report.html"
-    write_text(path, rendered("page.html", **content(run, embedded, results)))
+    path = (folder or run.folder) / "report.html"
+    write_text(path, rendered("page.html", **content(run, embedded, results, found or {}, by_umap)))
     return path
 
 
-def content(run: Run, embedded: Embedded, results: Mapping[str, Any]) -> dict[str, Any]:
+def content(
+    run: Run, embedded: Embedded, results: Mapping[str, Any], found: Tables, by_umap: bool = False
+) -> dict[str, Any]:
     """Everything that the page shows, by the names its template uses."""
-    part = results.get("split", {}).get("part", "test")
-    examples = results.get("examples", [])
-    queries = list(dict.fromkeys(example["query"] for example in examples))
     config, machine = run.folder / "config.yaml", run.folder / "environment.json"
     environment = read_json(machine) if machine.is_file() else {}
+    part = results.get("split", {}).get("part", "test")
     logged = run.metrics()
     charts, best = tables.charts(logged)
+    excerpts = Excerpts(LIMIT)
+    examples = listening.answers(results.get("examples", []), embedded.part(part), excerpts)
     return {
         "name": results.get("experiment", run.config.name),
+        "protocol": results.get("protocol"),
         "config": run.config,
         "part": part,
         "facts": facts(run.config, results, logged, environment) | ({"Best step": best} if best is not None else {}),
         "headlines": tables.headlines(results),
-        "tables": [tables.table(task, found) for task, found in results.get("tasks", {}).items()],
+        "tables": [tables.table(task, one) for task, one in results.get("tasks", {}).items()],
+        "guards": tables.guards(results),
+        "curves": curves.charts(found),
         "charts": charts,
         "validated": best is not None,
         "monitored": tables.monitored(logged),
         "alarms": tables.alarms(logged),
-        "map": space.space_map(embedded, part, queries, run.config.seed),
-        "similarities": space.similarities(embedded, part, run.config.seed),
-        "examples": space.answers(examples, embedded.part(part)),
+        "examples": examples,
+        **_space(run, embedded, part, results, by_umap),
+        **_heard(embedded, part, found, excerpts, run.config.seed),
         "skipped": _skipped(embedded.vectors(part).skipped, embedded.manifest.skipped),
         "settings": config.read_text(encoding="utf-8") if config.is_file() else "",
         "environment": environment,
+    }
+
+
+def _space(run: Run, embedded: Embedded, part: str, results: Mapping[str, Any], by_umap: bool) -> dict[str, Any]:
+    """The maps, and how near what belongs together is."""
+    queries = list(dict.fromkeys(example["query"] for example in results.get("examples", [])))
+    seed, tagset = run.config.seed, space.first_tagset(embedded.part(part))
+    moving = None if "protocol" in results else space.training_map(Snapshots(run.folder / "snapshots"), embedded, seed)
+    near = [
+        pairs.texts_and_tracks(embedded, part, seed),
+        pairs.tracks_and_tracks(embedded, part, tagset, seed) if tagset else None,
+    ]
+    return {
+        "map": space.space_map(embedded, part, queries, seed, others=True, by_umap=by_umap),
+        "moving": moving,
+        "pairs": [one for one in near if one is not None],
+    }
+
+
+def _heard(embedded: Embedded, part: str, found: Tables, excerpts: Excerpts, seed: int) -> dict[str, Any]:
+    """Tags, neighbours, and what went well and wrong."""
+    listener = listening.Listener(embedded, part, excerpts)
+    tagset = space.first_tagset(listener.manifest)
+    ranked = [(task, name) for task, name in found if name.startswith("queries/")]
+    told = [failures.extremes(listener, name, found[task, name]) for task, name in ranked]
+    groups = dict(zip(listener.manifest.tracks["track_id"], listener.manifest.tracks["group"], strict=True))
+    return {
+        "tagset": tagset,
+        "neighbours": listening.neighbours(listener, tagset, seed),
+        "extremes": [one for one in told if one is not None],
+        "judged": [
+            (tagsets.judged(pair, groups, seed), failures.mistaken(listener, pair) if pair.single else [])
+            for pair in tagsets.pairs(found)
+        ],
     }
 
 
@@ -74,7 +129,7 @@ def facts(
     synthetic = results.get("synthetic")
     metrics = [metric for _, _, metric in tables.headlines(results)[:1]]
     known = {
-        "Data": config.data["name"],
+        "Data": ", ".join(results.get("data", {}).get("sources", [])) or config.data["name"],
         "Audio": None if synthetic is None else "synthetic" if synthetic else "real",
         "Split": split.get("name", config.split),
         "Split hash": split.get("hash"),

@@ -6,7 +6,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ from tqdm import tqdm
 from crossmodal.audio.decode import AudioError
 from crossmodal.errors import InputError, listed
 from crossmodal.files import write_text
+from crossmodal.report.columns import grouping
 from crossmodal.report.pages import rendered
 from crossmodal.report.plane import drawn, plane
 from crossmodal.report.sound import SECONDS, data_uri
@@ -135,24 +136,8 @@ def shared(groups: Sequence[Sequence[int]], near: Sequence[Sequence[Neighbour]])
 
 
 def _grouping(cells: Sequence[Any]) -> dict[str, Any] | None:
-    """A column's values, the commonest first, and each track's; None if they make no groups, or are paths."""
-    several = any(isinstance(cell, list) for cell in cells)
-    values = [_values(cell) for cell in cells]
-    counts = Counter(value for one in values for value in one)
-    if len(counts) < 2 or (len(counts) > GROUPS and not several) or any(map(_is_path, counts)):
-        return None
-    names = sorted(counts, key=lambda value: (-counts[value], value))
-    number = {value: n for n, value in enumerate(names)}
-    return {"values": names, "of": [sorted({number[value] for value in one}) for one in values]}
-
-
-def _values(cell: Any) -> list[str]:
-    every = cell if isinstance(cell, list) else [cell]
-    return [str(value) for value in every if isinstance(value, str | int) and str(value)]
-
-
-def _is_path(value: str) -> bool:
-    return PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()
+    found = grouping(cells, GROUPS)
+    return {"values": found[0], "of": found[1]} if found else None
 
 
 def _sound_of(index: SearchIndex, track_id: str) -> Sound:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 400, 220
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 26
+BINS = 40  # of a histogram
+LABEL = 26  # SVG units that a tick's label takes
 POINTS = 400  # of a line; a longer one is drawn by the means of its stretches
 
 Numbers = NDArray[np.floating]
@@ -19,16 +21,23 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Curve:
-    """A line, or an area that is closed at the foot of the chart: its name, SVG path, and a figure for the legend."""
+    """A line, or an area that is closed at the foot of the chart: its name, SVG path, and a figure for the legend.
+
+    ``band`` is the path of the area of its spread.
+    """
 
     name: str
     path: str
     figure: str
+    band: str = ""
 
 
 @dataclass(frozen=True)
 class Chart:
-    """One chart: ticks are pairs of a place in SVG units and a label; ``marks`` are such pairs along x."""
+    """One chart: ticks are pairs of a place in SVG units and a label; ``marks`` are such pairs along x.
+
+    ``guide`` is the path of what chance would draw.
+    """
 
     title: str
     label: str
@@ -37,6 +46,7 @@ class Chart:
     y_ticks: list[tuple[float, str]]
     marks: list[tuple[float, str]]
     areas: bool = False
+    guide: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,35 @@ class Scale:
         count = math.floor(self.high / step + 1e-9)
         values = [n * step for n in range(math.ceil(self.low / step - 1e-9), count + 1)]
         return [(self(value), f"{value + 0.0:.{digits}f}") for value in values]
+
+
+@dataclass(frozen=True)
+class LogScale(Scale):
+    """The same, of logarithms; its ticks are the values that it is given."""
+
+    values: Sequence[float] = ()
+
+    def __call__(self, value: float) -> float:
+        """The place of a value."""
+        share = math.log(value / self.low) / math.log(self.high / self.low)
+        return round(self.start + share * (self.stop - self.start), 1)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Those values, but for labels that would run into each other."""
+        shown: list[tuple[float, str]] = []
+        for value in sorted(self.values):
+            if not shown or self(value) - shown[-1][0] >= LABEL:
+                shown.append((self(value), f"{value:g}"))
+        return shown
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a chart: its points, what the legend says of it, and at each point the bounds of its spread."""
+
+    points: Points
+    figure: str
+    bounds: Points = ()
 
 
 def number(value: float | None) -> str:
@@ -89,7 +128,19 @@ def line_chart(title: str, lines: Mapping[str, Points], best: int | None = None)
     return Chart(title, f"{title} over training steps: {finals}", curves, x.ticks(), y.ticks(), marks)
 
 
-def histogram(title: str, groups: Mapping[str, Numbers], bins: int = 40) -> Chart:
+def plot(title: str, lines: Mapping[str, Line], x: Scale, guide: Points = ()) -> Chart:
+    """Named lines from 0 to as high as they go, with their spreads, over any scale of x; ``guide`` is chance's."""
+    values = [value for line in lines.values() for pair in line.bounds for value in pair]
+    values += [value for line in lines.values() for _, value in line.points]
+    y = Scale(0, ceiling(values), HEIGHT - BOTTOM, TOP)
+    curves = [
+        Curve(name, _path(_placed(line.points, x, y)), line.figure, _band(line, x, y)) for name, line in lines.items()
+    ]
+    said = ", ".join(f"{curve.name}: {curve.figure}" for curve in curves)
+    return Chart(title, f"{title}. {said}", curves, x.ticks(), y.ticks(), [], guide=_path(_placed(guide, x, y)))
+
+
+def histogram(title: str, groups: Mapping[str, Numbers], bins: int = BINS) -> Chart:
     """Shares of each group of values by their size, as areas, with the medians marked."""
     values = np.concatenate(list(groups.values()))
     low, high = float(values.min()), float(values.max())
@@ -113,6 +164,18 @@ def thin(points: Points) -> list[tuple[float, float]]:
         return finite
     means = [stretch.mean(axis=0) for stretch in np.array_split(np.array(finite), POINTS)]
     return [(float(step), float(value)) for step, value in means]
+
+
+def _placed(points: Points, x: Scale, y: Scale) -> Points:
+    return [(x(place), y(value)) for place, value in points]
+
+
+def _band(line: Line, x: Scale, y: Scale) -> str:
+    """There along the upper bounds, and back along the lower ones."""
+    places = [place for place, _ in line.points]
+    there = [(place, high) for place, (_, high) in zip(places, line.bounds, strict=False)]
+    back = [(place, low) for place, (low, _) in zip(places, line.bounds, strict=False)]
+    return _path(_placed([*there, *reversed(back)], x, y)) + "Z" if line.bounds else ""
 
 
 def _scale(values: Sequence[float], start: float, stop: float) -> Scale:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from crossmodal.report import figures, tables
+
+if TYPE_CHECKING:
+    from crossmodal.report.space import Map
 
 
 def rendered(template: str, **content: Any) -> str:
@@ -19,10 +22,17 @@ def rendered(template: str, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": figures.number, "words": tables.words, "clock": clock}
+    environment.filters |= {"number": figures.number, "words": tables.words, "clock": clock, "map_data": map_data}
     return environment.get_template(template).render(**content)
 
 
 def clock(seconds: float) -> str:
     """Seconds as minutes and seconds, 1:05."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def map_data(found: Map) -> dict[str, Any]:
+    """What the page's script needs of a map."""
+    columns = [column._asdict() for column in found.columns]
+    layouts = list(found.layouts.items())  # pairs, since an object's keys would be sorted
+    return {"labels": found.labels, "columns": columns, "layouts": layouts}

@@ -1,35 +1,39 @@
-// The map's colours, legend and labels; and only one sound at a time.
+// The maps' colours, layouts, legends and labels; and only one sound at a time.
 "use strict";
 
-const COLOURS = 10;
+const COLOURS = 10, PAUSE = 1100; // milliseconds between the steps of a map that plays
 
 document.addEventListener("play", (event) => {
   for (const other of document.querySelectorAll("audio")) if (other !== event.target) other.pause();
 }, true);
 
-function drawMap(data) {
-  const plane = document.querySelector(".plane");
+function drawMap(map, data) {
+  const plane = map.querySelector(".plane");
   const svg = plane.querySelector("svg");
   const circles = [...svg.querySelectorAll("circle")];
+  const queries = [...svg.querySelectorAll(".query")];
   const tip = plane.querySelector(".tip");
-  const choice = document.querySelector(".legend select");
-  const legend = document.querySelector(".legend .tags");
-  const places = circles.map((circle) => [Number(circle.getAttribute("cx")), Number(circle.getAttribute("cy"))]);
+  const choice = map.querySelector(".colour");
+  const legend = map.querySelector(".tags");
+  let places = data.layouts.at(map.classList.contains("moving") ? -1 : 0)[1];
   let shown = -1;
 
-  // a track's colour: that of its one tag; several, none and rare tags have their own shades
-  const colour = (tags) => tags.length === 0 ? "none" : tags.length > 1 ? "several" : tags[0] < COLOURS ? "c" + tags[0] : "rare";
+  const spoken = (name) => name.replaceAll("_", " ");
+  const column = () => data.columns[choice.value];
+
+  // a track's colour: that of its one value; several, none and rare ones have their own shades
+  const shade = (n) => column().scale ? "n" + n : n < COLOURS ? "c" + n : "rare";
+  const colour = (of) => of.length === 0 ? "none" : of.length > 1 ? "several" : shade(of[0]);
 
   function paint() {
-    data.tags[choice.value].forEach((tags, i) => circles[i].setAttribute("class", colour(tags)));
-    const names = data.tagsets[choice.value];
-    const rows = names.map((name, n) => entry(name.replaceAll("_", " "), n < COLOURS ? "c" + n : "rare", (tags) => tags.includes(n)));
-    rows.push(entry("several tags", "several", (tags) => tags.length > 1), entry("no tag", "none", (tags) => tags.length === 0));
+    column().of.forEach((of, i) => circles[i].setAttribute("class", colour(of)));
+    const rows = column().values.map((name, n) => entry(spoken(name), shade(n), (of) => of.includes(n)));
+    rows.push(entry("several", "several", (of) => of.length > 1), entry("none", "none", (of) => of.length === 0));
     legend.replaceChildren(...rows.filter(Boolean));
   }
 
   function entry(name, shade, belongs) {
-    const chosen = data.tags[choice.value].map(belongs);
+    const chosen = column().of.map(belongs);
     const count = chosen.filter(Boolean).length;
     if (!count) return null;
     const button = document.createElement("button");
@@ -48,14 +52,21 @@ function drawMap(data) {
     return button;
   }
 
+  function layOut(wanted) {
+    places = wanted;
+    circles.forEach((circle, i) => { circle.style.cx = places[i][0]; circle.style.cy = places[i][1]; });
+    queries.forEach((query, i) => query.setAttribute("transform", `translate(${places[circles.length + i].join(" ")})`));
+    show(-1);
+  }
+
   function show(i) {
     if (shown >= 0) circles[shown].classList.remove("shown");
     shown = i;
     tip.hidden = i < 0;
     if (i < 0) return;
     circles[i].classList.add("shown");
-    const tags = Object.entries(data.tags).flatMap(([tagset, all]) => all[i].map((n) => data.tagsets[tagset][n].replaceAll("_", " ")));
-    tip.textContent = data.labels[i] + (tags.length ? " · " + tags.join(", ") : "");
+    const values = data.columns.flatMap(({ of, values }) => of[i].map((n) => spoken(values[n])));
+    tip.textContent = [data.labels[i], [...new Set(values)].join(", ")].filter(Boolean).join(" · ");
     const [x, y] = places[i];
     tip.style.top = y / 4 + "%";
     tip.style.left = x > 200 ? "auto" : x / 4 + "%";
@@ -66,8 +77,8 @@ function drawMap(data) {
     const box = svg.getBoundingClientRect();
     const [x, y] = [(event.clientX - box.left) / box.width * 400, (event.clientY - box.top) / box.height * 400];
     let [best, least] = [-1, 12 ** 2];
-    places.forEach(([px, py], i) => {
-      const distance = (px - x) ** 2 + (py - y) ** 2;
+    circles.forEach((_, i) => {
+      const distance = (places[i][0] - x) ** 2 + (places[i][1] - y) ** 2;
       if (distance < least) [best, least] = [i, distance];
     });
     return best;
@@ -88,7 +99,40 @@ function drawMap(data) {
     choice.addEventListener("change", paint);
     paint();
   }
+  const layout = map.querySelector(".layout");
+  layout?.addEventListener("change", () => layOut(data.layouts[layout.selectedIndex][1]));
+  if (map.classList.contains("moving")) move(map, data.layouts, layOut);
 }
 
-const map = document.getElementById("map-data");
-if (map) drawMap(JSON.parse(map.textContent));
+function move(map, layouts, layOut) { // a slider over the steps, which a button moves
+  const [slider, button, told] = ["input", ".play", "output"].map((name) => map.querySelector(name));
+  let playing = 0;
+
+  function go(place) {
+    slider.value = place;
+    told.textContent = layouts[place][0];
+    slider.setAttribute("aria-valuetext", "step " + layouts[place][0]);
+    layOut(layouts[place][1]);
+  }
+
+  function stop() {
+    clearInterval(playing);
+    playing = 0;
+    button.textContent = "▶ Play";
+  }
+
+  function next() {
+    if (Number(slider.value) < layouts.length - 1) go(Number(slider.value) + 1);
+    if (Number(slider.value) === layouts.length - 1) stop();
+  }
+
+  button.addEventListener("click", () => {
+    if (playing) return stop();
+    if (Number(slider.value) === layouts.length - 1) go(0);
+    button.textContent = "❚❚ Pause";
+    playing = setInterval(next, PAUSE);
+  });
+  slider.addEventListener("input", () => { stop(); go(Number(slider.value)); });
+}
+
+for (const map of document.querySelectorAll(".map")) drawMap(map, JSON.parse(map.querySelector("script").textContent));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +13,30 @@ from crossmodal.audio.decode import AudioError, decode
 
 SAMPLE_RATE = 24_000
 SECONDS = 8.0
+LIMIT = 6_000_000  # characters of audio in the report
+
+
+@dataclass
+class Excerpts:
+    """What of a page's room for sound is left, in characters; the same excerpt is read once, and paid for each time."""
+
+    left: int
+
+    def __post_init__(self) -> None:
+        self._read: dict[tuple[Path, float, float], str] = {}
+
+    def of(self, path: Path, start: float, end: float) -> tuple[str | None, str]:
+        """The address of an excerpt; or None, and why there is none."""
+        if self.left <= 0:
+            return None, "left out to keep this page small"
+        key = path, start, end
+        try:
+            if key not in self._read:
+                self._read[key] = data_uri(path, start, end)
+        except AudioError as error:
+            return None, error.reason
+        self.left -= len(self._read[key])
+        return self._read[key], ""
 
 
 def data_uri(path: Path, start: float, end: float, compression: float | None = None) -> str:

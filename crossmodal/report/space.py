@@ -1,115 +1,137 @@
-"""The space of a part: its map, how far texts are from their own tracks, and the answers to queries."""
+"""The space of a part: its map, and the map over the steps of training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
-from crossmodal.audio.decode import AudioError
-from crossmodal.data.manifest import Manifest, same_words
+from crossmodal.data.manifest import Manifest
 from crossmodal.embedding import Embedded
-from crossmodal.report.figures import Chart, histogram
-from crossmodal.report.plane import FEWEST, drawn, plane
-from crossmodal.report.sound import data_uri
+from crossmodal.report.columns import Column, columns
+from crossmodal.report.plane import FEWEST, Floats, Places, drawn, plane, planes, umap
+from crossmodal.snapshots import Snapshots
 
 TRACKS = 1000  # of the map
-TEXTS = 256  # of the histogram
-SOUND = 6_000_000  # characters of audio in the page
+OTHERS = 500  # tracks of parts that are not judged, of these
+FRAMES, MOVING = 10, 300  # steps and tracks of the map over the steps
 SIZE = 400  # of the map, in SVG units
+
+Spots = list[tuple[float, float]]
 
 
 class Map(NamedTuple):
-    """Tracks and queries in the plane; ``labels`` and ``tags`` are what the page's script shows and colours by."""
+    """Tracks and queries in the plane.
 
-    points: list[tuple[float, float]]
+    Attributes:
+        points: the tracks, by t-SNE.
+        queries: places and words.
+        labels: what each track is called.
+        tagsets: the tags of each tagset, the commonest first.
+        tags: by tagset, each track's as places in these.
+        total: how many tracks there were to draw.
+        columns: all that the tracks can be coloured by; the tagsets first.
+        layouts: by name, the places of the tracks and then of the queries.
+        steps: the steps of training that the layouts are of.
+    """
+
+    points: Spots
     queries: list[tuple[float, float, str]]
     labels: list[str]
     tagsets: dict[str, list[str]]
     tags: dict[str, list[list[int]]]
     total: int
+    columns: list[Column]
+    layouts: dict[str, Spots]
+    steps: Sequence[int] = ()
 
 
-def space_map(embedded: Embedded, part: str, queries: Sequence[str], seed: int) -> Map | None:
-    """t-SNE (van der Maaten and Hinton 2008) by cosine of a part's tracks, and of queries among them.
+def space_map(
+    embedded: Embedded, part: str, queries: Sequence[str], seed: int, others: bool = False, by_umap: bool = False
+) -> Map | None:
+    """A part's tracks, and queries among them, by t-SNE.
 
     None if there are fewer than `FEWEST` tracks. Of more than `TRACKS`, that many are drawn.
+
+    Args:
+        embedded: the model beside its data.
+        part: of the split.
+        queries: that are placed among the tracks.
+        seed: of what is drawn, and of the layouts.
+        others: also up to `OTHERS` tracks of other parts, where these have been embedded already.
+        by_umap: also by UMAP.
     """
     found = embedded.vectors(part)
     if len(found.track_ids) < FEWEST:
         return None
-    chosen = drawn(len(found.track_ids), TRACKS, seed)
-    ids = [found.track_ids[row] for row in chosen]
-    texts = embedded.texts(queries) if queries else np.empty((0, found.vectors.shape[1]), np.float32)
-    spots = plane(np.concatenate([found.vectors[chosen], texts]), seed) * SIZE
-    places = [(round(float(x), 1), round(float(y), 1)) for x, y in spots]
-    marks = [(x, y, text) for (x, y), text in zip(places[len(ids) :], queries, strict=True)]
-    manifest = embedded.part(part)
+    ids, vectors, parts, total = _drawn(embedded, part, seed, others)
+    texts = embedded.texts(queries) if queries else np.empty((0, vectors.shape[1]), np.float32)
+    every = np.concatenate([vectors, texts])
+    layouts = {"t-SNE": _spots(plane(every, seed))} | ({"UMAP": _spots(umap(every, seed))} if by_umap else {})
+    spots = layouts["t-SNE"]
+    marks = [(x, y, text) for (x, y), text in zip(spots[len(ids) :], queries, strict=True)]
+    manifest = embedded.manifest.select(ids)
     tagsets, tags = _tags(manifest, ids)
-    return Map(places[: len(ids)], marks, _labels(manifest, ids), tagsets, tags, len(found.track_ids))
+    colours = _colours(manifest, ids, tagsets, tags, parts)
+    return Map(spots[: len(ids)], marks, _labels(manifest, ids), tagsets, tags, total, colours, layouts)
 
 
-def similarities(embedded: Embedded, part: str, seed: int) -> tuple[Chart, float] | None:
-    """Cosines of texts with their own tracks and with others, and how often the former exceeds the latter.
+def first_tagset(manifest: Manifest) -> str | None:
+    """The tagset by which tracks are told apart first, one of a tag a track if there is one; None without tags."""
+    return next(iter(_tags(manifest, manifest.tracks["track_id"].tolist())[0]), None)
 
-    None if the part has no texts, or no pair of either kind, or the model is of audio alone.
+
+def training_map(snapshots: Snapshots, embedded: Embedded, seed: int) -> Map | None:
+    """The tracks of a run's snapshots over its steps; None if there are fewer than two, or too few tracks.
+
+    Of more than `FRAMES` steps, that many are taken, evenly, the first and the last among them; of more than `MOVING`
+    tracks, that many are drawn.
     """
-    if not embedded.model.reads:
+    rows = drawn(len(snapshots.track_ids), MOVING, seed)
+    ids, steps = [snapshots.track_ids[row] for row in rows], snapshots.steps
+    if len(ids) < FEWEST or len(steps) < 2:
         return None
-    manifest, found = embedded.part(part), embedded.vectors(part)
-    texts = manifest.texts.drop_duplicates("text_id")
-    texts = texts.iloc[drawn(len(texts), TEXTS, seed)]
-    if texts.empty:
-        return None
-    about = manifest.relevance()
-    own = np.array([[track in about[text] for track in found.track_ids] for text in texts["text_id"]])
-    if own.all() or not own.any():
-        return None
-    cosines = embedded.texts(texts["text"].tolist()) @ found.vectors.T
-    chart = histogram(
-        "Cosine similarity", {"a text and its own tracks": cosines[own], "a text and others": cosines[~own]}
-    )
-    return chart, float(roc_auc_score(own.ravel(), cosines.ravel()))
+    steps = [steps[int(place)] for place in np.unique(np.linspace(0, len(steps) - 1, FRAMES).round())]
+    frames = planes([snapshots.vectors(step)[rows] for step in steps], seed)
+    layouts = {f"{step:,}": _spots(places) for step, places in zip(steps, frames, strict=True)}
+    part = embedded.manifest.select(ids)
+    tagsets, tags = _tags(part, ids)
+    total, last = len(snapshots.track_ids), layouts[f"{steps[-1]:,}"]
+    return Map(last, [], _labels(part, ids), tagsets, tags, total, _colours(part, ids, tagsets, tags), layouts, steps)
 
 
-def answers(examples: Sequence[Mapping[str, Any]], manifest: Manifest) -> list[dict[str, Any]]:
-    """The example queries with, for each hit, its tags, its sound, and whether it is right where that is known.
-
-    It is known for a query whose words are a text of the manifest. A hit's ``sound`` is None where the page would
-    grow too large or the file cannot be decoded; ``silence`` says which.
-    """
-    keys = {
-        text_id: same_words(text)
-        for text_id, text in zip(manifest.texts["text_id"], manifest.texts["text"], strict=True)
-    }
-    about = {keys[text_id]: tracks for text_id, tracks in manifest.relevance().items()}
-    tags = manifest.tags.groupby("track_id")["tag"].agg(list).to_dict()
-    left, filled = SOUND, []
-    for example in examples:
-        relevant = about.get(same_words(example["query"]))
-        hits = []
-        for hit in example["hits"]:
-            track = hit["track_id"]
-            sound, silence = _sound(manifest.path(track), hit["start"], hit["end"], left)
-            left -= len(sound or "")
-            right = None if relevant is None else track in relevant
-            name = hit.get("title") or Path(hit.get("path", "")).name or track
-            more = {"name": name, "tags": tags.get(track, []), "right": right, "sound": sound, "silence": silence}
-            hits.append({**hit, **more})
-        filled.append({**example, "hits": hits})
-    return filled
+def _colours(
+    manifest: Manifest,
+    ids: Sequence[str],
+    tagsets: dict[str, list[str]],
+    tags: dict[str, list[list[int]]],
+    parts: Sequence[str] = (),
+) -> list[Column]:
+    """The tagsets, and then all else that tells the tracks apart."""
+    return [*(Column(name, tagsets[name], tags[name]) for name in tagsets), *columns(manifest, ids, parts)]
 
 
-def _sound(path: Path, start: float, end: float, left: int) -> tuple[str | None, str]:
-    if left <= 0:
-        return None, "left out to keep this page small"
-    try:
-        return data_uri(path, start, end), ""
-    except AudioError as error:
-        return None, error.reason
+def _drawn(embedded: Embedded, part: str, seed: int, others: bool) -> tuple[list[str], Floats, list[str], int]:
+    """Ids, vectors, parts, and how many tracks there are, of the part and then of the others."""
+    known = embedded.known if others else {}
+    named = [part, *sorted(known.keys() - {part})]
+    ids: list[str] = []
+    vectors: list[Floats] = []
+    parts, total = [], 0
+    for number, name in enumerate(named):
+        found = embedded.vectors(name)
+        limit = TRACKS if not number else min(OTHERS, TRACKS - len(vectors[0])) // (len(named) - 1)
+        chosen = drawn(len(found.track_ids), limit, seed)
+        ids += [found.track_ids[row] for row in chosen]
+        vectors.append(found.vectors[chosen])
+        parts += [name] * len(chosen)
+        total += len(found.track_ids)
+    return ids, np.concatenate(vectors), parts, total
+
+
+def _spots(places: Places) -> Spots:
+    return [(round(float(x), 1), round(float(y), 1)) for x, y in places * SIZE]
 
 
 def _labels(manifest: Manifest, ids: Sequence[str]) -> list[str]:

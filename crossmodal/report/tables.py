@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from crossmodal.report.figures import Chart, Points, ceiling, line_chart
+from crossmodal.report.figures import Chart, Points, ceiling, line_chart, number
 from crossmodal.runs import SCORE
 
 VALID, COLLAPSE, GRADIENT = "valid/", "collapse/", "gradient/"
+BETWEEN, MORE = "_to_", ("prompts", "drop")
 NO_TERMS = {"step", "lr", "grad_norm"}
 
 Metric = Mapping[str, Any]
@@ -27,13 +28,19 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A task's metrics. The bars show ``measure`` and end at ``scale``."""
+    """A task's metrics. The bars show ``measure`` and end at ``scale``.
+
+    ``more`` names what else a figure of that measure may say of itself: how it varies with the prompts, and by how much
+    it is lower than in the pivot language. ``pairs`` are rows from one language to another.
+    """
 
     task: str
     measure: str
     measures: list[str]
     rows: list[Row]
     scale: float
+    more: list[str]
+    pairs: list[Row]
 
 
 def headlines(results: Mapping[str, Any]) -> list[tuple[str, str, Metric]]:
@@ -49,18 +56,39 @@ def headlines(results: Mapping[str, Any]) -> list[tuple[str, str, Metric]]:
 def table(task: str, found: Mapping[str, Any]) -> Table:
     """The metrics ``<group>/<subset...>/<measure>`` of a task: a row for each group and subset, a column a measure."""
     rows: dict[tuple[Any, ...], Row] = {}
+    between = set()
     for name, metric in found["metrics"].items():
         *path, measure = name.split("/")
         group, subset = words(path[0]) if path else "", " · ".join(map(words, path[1:]))
         key = (group, subset, metric.get("queries"), metric.get("candidates"))
         rows.setdefault(key, Row(*key, {})).metrics[measure] = metric
+        if any(BETWEEN in one for one in path[1:]):
+            between.add(key)
     primary = found["primary"].rpartition("/")[2]
     others = {measure: None for row in rows.values() for measure in row.metrics if measure != primary}
     shown = [row.metrics[primary] for row in rows.values() if primary in row.metrics]
     bounds = [metric[key] for metric in shown for key in ("value", "high", "chance") if metric.get(key) is not None]
     groups = list(dict.fromkeys(row.group for row in rows.values()))
     together = sorted(rows.values(), key=lambda row: groups.index(row.group))
-    return Table(task, primary, [primary, *others], together, ceiling(bounds))
+    more = [key for key in MORE if any(key in metric for metric in shown)]
+    single, pairs = ([row for row in together if (row[:4] in between) == apart] for apart in (False, True))
+    return Table(task, primary, [primary, *others], single, ceiling(bounds), more, pairs)
+
+
+def guards(results: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:
+    """What is told of leaks, in words, and the measures of collapse, by name."""
+    found = results.get("guards") or {}
+    leaks = [said(leak) for leak in found.get("leaks") or []]
+    return leaks, {words(name): said(value) for name, value in (found.get("collapse") or {}).items()}
+
+
+def said(value: Any) -> str:
+    """Anything that JSON holds, in words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{words(name)} {said(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(said, value)) or "none"
+    return number(value) if isinstance(value, float) else words(str(value))
 
 
 def words(name: str) -> str:

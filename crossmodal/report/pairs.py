@@ -1,0 +1,97 @@
+"""How near what belongs together is, and what does not: cosines of pairs, and how far the two overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from crossmodal.data.manifest import Manifest
+from crossmodal.embedding import Embedded
+from crossmodal.report.figures import BINS, Chart, Numbers, histogram
+from crossmodal.report.plane import drawn
+
+TEXTS, TRACKS = 256, 400  # of which pairs are made
+
+Bools = NDArray[np.bool_]
+
+
+class Pairs(NamedTuple):
+    """Cosines of pairs that belong together and of others.
+
+    Attributes:
+        chart: their histograms.
+        separated: how often a pair that belongs together is nearer than one that does not; ties are half right.
+        overlap: the share of the two histograms that they have in common.
+        own: what belongs together, in words.
+        other: what does not.
+    """
+
+    chart: Chart
+    separated: float
+    overlap: float
+    own: str
+    other: str
+
+
+def texts_and_tracks(embedded: Embedded, part: str, seed: int) -> Pairs | None:
+    """Texts with their own tracks and with others; None if there are no such pairs, or the model reads no text."""
+    if not embedded.model.reads:
+        return None
+    manifest, found = embedded.part(part), embedded.vectors(part)
+    texts = manifest.texts.drop_duplicates("text_id")
+    texts = texts.iloc[drawn(len(texts), TEXTS, seed)]
+    if texts.empty:
+        return None
+    about = manifest.relevance()
+    own = np.array([[track in about[text] for track in found.track_ids] for text in texts["text_id"]])
+    cosines = embedded.texts(texts["text"].tolist()) @ found.vectors.T
+    return compared("Texts and tracks", {"a text and its own tracks": cosines[own], "a text and others": cosines[~own]})
+
+
+def tracks_and_tracks(embedded: Embedded, part: str, tagset: str, seed: int) -> Pairs | None:
+    """Tracks of different groups that share a tag of a tagset, or do not; and, beside these, tracks of one group."""
+    found = embedded.vectors(part)
+    rows = drawn(len(found.track_ids), TRACKS, seed)
+    ids = [found.track_ids[row] for row in rows]
+    manifest = embedded.part(part)
+    alike, tagged = _shared(manifest, tagset, ids)
+    groups = manifest.tracks.set_index("track_id").loc[ids, "group"].to_numpy()
+    together = (groups[:, None] == groups) & (groups != "")
+    once = np.triu(np.ones((len(ids), len(ids)), dtype=bool), 1)
+    cosines = found.vectors[rows] @ found.vectors[rows].T
+    pairs = once & ~together & tagged
+    named = {f"the same {tagset}": cosines[pairs & alike], f"another {tagset}": cosines[pairs & ~alike]}
+    return compared("Tracks and tracks", named, {"the same group": cosines[once & together]})
+
+
+def compared(title: str, named: Mapping[str, Numbers], more: Mapping[str, Numbers] | None = None) -> Pairs | None:
+    """The cosines of what belongs together, first, and of what does not; None if one of the two has none."""
+    (own, same), (other, different) = named.items()
+    if not (same.size and different.size):
+        return None
+    beside = {name: cosines for name, cosines in (more or {}).items() if cosines.size}
+    chart = histogram(title, {**named, **beside})
+    both = np.concatenate([same, different])
+    separated = roc_auc_score(np.repeat([1, 0], [same.size, different.size]), both)
+    return Pairs(chart, float(separated), overlap(same, different), own, other)
+
+
+def overlap(first: Numbers, second: Numbers) -> float:
+    """The share that the histograms of two sets of numbers have in common, over the range of both."""
+    edges = np.histogram_bin_edges(np.concatenate([first, second]), BINS)
+    shares = [np.histogram(numbers, edges)[0] / numbers.size for numbers in (first, second)]
+    return float(np.minimum(*shares).sum())
+
+
+def _shared(manifest: Manifest, tagset: str, ids: list[str]) -> tuple[Bools, Bools]:
+    """``(tracks, tracks)``: which share a tag, and which both have one."""
+    rows = manifest.tags[(manifest.tags["tagset"] == tagset) & manifest.tags["track_id"].isin(ids)]
+    places, names = ({value: n for n, value in enumerate(values)} for values in (ids, rows["tag"].unique()))
+    has = np.zeros((len(ids), len(names)), dtype=np.float32)
+    has[rows["track_id"].map(places), rows["tag"].map(names)] = 1
+    some = has.sum(axis=1) > 0
+    return has @ has.T > 0, np.logical_and.outer(some, some)
