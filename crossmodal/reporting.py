@@ -53,9 +53,9 @@ def write(folder: PathLike, manifests: Sequence[Manifest], by_umap: bool, say: S
 
 
 def _judged(folder: Path) -> Iterator[Path]:
-    yield from (
-        path.parent for path in [folder / results.RESULTS, *sorted(folder.glob(f"{FOLDER}/*/{results.RESULTS}"))]
-    )
+    if (folder / results.RESULTS).is_file():
+        yield folder
+    yield from sorted(path.parent for path in folder.glob(f"{FOLDER}/*/{results.RESULTS}"))
 
 
 def _data(split: dict[str, Any], known: Sequence[Embedded]) -> Embedded | None:

@@ -314,11 +314,11 @@ def test_the_page_shows_all_of_it(page):
         "0.052 0.013 to 0.092 from en",
         "0.312 to 0.438",
         "sd 0.032, 7 templates",
-        "best the sound of {}",
+        "best the sound of {} of macro roc auc",
         "From one language to another",
-        "review · de to tr",
-        "test shares 3 artists with train: <b>Łukasz & Co</b>",
-        "audio rank 11.2",
+        "text to text · review: recall@10, from the language of a row to that of a column de tr de 0.455",
+        "kind artist, tracks 3, examples <b>Łukasz & Co</b>",
+        "audio vectors 612, rank 11.2",
         "The map over the steps",
         "text to audio: queries by average precision",
         "first relevant at rank",
@@ -348,6 +348,35 @@ def test_a_protocol_has_a_page_beside_its_results(embedded, tmp_path):
     ids = {a["id"] for _, a in found.tags if "id" in a}
     assert not {"training", "collapse", "tags", "curves", "moving-map"} & ids
     assert {a["href"].removeprefix("#") for a in found.all("a")} <= ids
+
+
+def test_figures_from_language_to_language_are_a_grid():
+    found = tables.table("retrieval", planted.more(make_results())["tasks"]["retrieval"])
+    (grid,) = found.grids
+    assert (grid.title, grid.measure, grid.names) == ("text to text · review", "recall@10", ["de", "tr"])
+    values = [[metric and metric["value"] for metric in row] for row in grid.rows]
+    assert values == [[0.4545, pytest.approx(0.5545)], [pytest.approx(0.6545), None]]
+    assert "text to text" not in [row.group for row in found.rows]
+
+
+def test_headlines_are_few():
+    metrics = {f"{name}@{share}%/map": {"value": 0.5} for name in "abcdefghij" for share in (1, 10, 100)}
+    found = tables.headlines({"tasks": {"limited": {"primary": "map", "metrics": metrics}}})
+    assert [name for _, name, _ in found] == [f"{name}@100%/map" for name in "abcdefgh"]
+    whole = {"primary": "map", "metrics": {"a/map": {"value": 0.1}, "map": {"value": 0.2}}}
+    assert [name for _, name, _ in tables.headlines({"tasks": {"neighbours": whole}})] == ["map"]
+
+
+def test_a_value_has_one_colour_on_both_maps(embedded, tmp_path):
+    found = embedded.vectors("test")
+    folder = Snapshots(tmp_path / "snapshots")
+    for step in (0, 1):
+        folder.save(step, found.track_ids[4:15], found.vectors[4:15])
+    still = space.space_map(embedded, "test", [], 0)
+    moving = space.training_map(folder, embedded, 0, still)
+    for a, b in zip(still.columns[:2], moving.columns[:2], strict=True):
+        assert (a.name, a.values) == (b.name, b.values)
+        assert b.of == a.of[4:15]
 
 
 def test_anything_that_json_holds_is_told_in_words():

@@ -86,13 +86,15 @@ def _space(run: Run, embedded: Embedded, part: str, results: Mapping[str, Any], 
     """The maps, and how near what belongs together is."""
     queries = list(dict.fromkeys(example["query"] for example in results.get("examples", [])))
     seed, tagset = run.config.seed, space.first_tagset(embedded.part(part))
-    moving = None if "protocol" in results else space.training_map(Snapshots(run.folder / "snapshots"), embedded, seed)
+    still = space.space_map(embedded, part, queries, seed, others=True, by_umap=by_umap)
+    folder = Snapshots(run.folder / "snapshots")
+    moving = None if "protocol" in results else space.training_map(folder, embedded, seed, still)
     near = [
         pairs.texts_and_tracks(embedded, part, seed),
         pairs.tracks_and_tracks(embedded, part, tagset, seed) if tagset else None,
     ]
     return {
-        "map": space.space_map(embedded, part, queries, seed, others=True, by_umap=by_umap),
+        "map": still,
         "moving": moving,
         "pairs": [one for one in near if one is not None],
     }

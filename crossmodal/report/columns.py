@@ -25,6 +25,14 @@ class Column(NamedTuple):
     of: list[list[int]]
     scale: bool = False
 
+    def ordered(self, first: Sequence[str]) -> Column:
+        """The same, with the values of ``first`` first; steps of numbers stay as they are."""
+        if self.scale:
+            return self
+        values = list(dict.fromkeys([*first, *self.values]))
+        place = {value: number for number, value in enumerate(values)}
+        return Column(self.name, values, [sorted(place[self.values[n]] for n in one) for one in self.of])
+
 
 def grouping(cells: Sequence[Any], most: int) -> tuple[list[str], list[list[int]]] | None:
     """A column's values, the commonest first, and each track's; None if they make no groups, or are paths.

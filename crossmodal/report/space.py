@@ -82,11 +82,11 @@ def first_tagset(manifest: Manifest) -> str | None:
     return next(iter(_tags(manifest, manifest.tracks["track_id"].tolist())[0]), None)
 
 
-def training_map(snapshots: Snapshots, embedded: Embedded, seed: int) -> Map | None:
+def training_map(snapshots: Snapshots, embedded: Embedded, seed: int, like: Map | None = None) -> Map | None:
     """The tracks of a run's snapshots over its steps; None if there are fewer than two, or too few tracks.
 
     Of more than `FRAMES` steps, that many are taken, evenly, the first and the last among them; of more than `MOVING`
-    tracks, that many are drawn.
+    tracks, that many are drawn. Values have the order, and so the colours, that they have in the map ``like``.
     """
     rows = drawn(len(snapshots.track_ids), MOVING, seed)
     ids, steps = [snapshots.track_ids[row] for row in rows], snapshots.steps
@@ -98,7 +98,9 @@ def training_map(snapshots: Snapshots, embedded: Embedded, seed: int) -> Map | N
     part = embedded.manifest.select(ids)
     tagsets, tags = _tags(part, ids)
     total, last = len(snapshots.track_ids), layouts[f"{steps[-1]:,}"]
-    return Map(last, [], _labels(part, ids), tagsets, tags, total, _colours(part, ids, tagsets, tags), layouts, steps)
+    known = {column.name: column.values for column in like.columns} if like else {}
+    colours = [column.ordered(known.get(column.name, [])) for column in _colours(part, ids, tagsets, tags)]
+    return Map(last, [], _labels(part, ids), tagsets, tags, total, colours, layouts, steps)
 
 
 def _colours(

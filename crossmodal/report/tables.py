@@ -10,7 +10,9 @@ from crossmodal.report.figures import Chart, Points, ceiling, line_chart, number
 from crossmodal.runs import SCORE
 
 VALID, COLLAPSE, GRADIENT = "valid/", "collapse/", "gradient/"
-BETWEEN, MORE = "_to_", ("prompts", "drop")
+BETWEEN, SHARE = "_to_", "%/"
+MORE = ("prompts", "languages", "drop")  # what a figure may say of itself
+HEADLINES = 8  # figures of a task at the top of the page
 NO_TERMS = {"step", "lr", "grad_norm"}
 
 Metric = Mapping[str, Any]
@@ -26,12 +28,25 @@ class Row(NamedTuple):
     candidates: int | None
     metrics: dict[str, Metric]
 
+    def said(self, key: str, first: str) -> tuple[str, Metric] | None:
+        """What a metric says beside its value, the metric ``first`` or else the first that does, and its name."""
+        names = [first, *self.metrics]
+        return next(((n, self.metrics[n][key]) for n in names if self.metrics.get(n, {}).get(key)), None)
+
+
+class Grid(NamedTuple):
+    """One measure from each language to each."""
+
+    title: str
+    measure: str
+    names: list[str]
+    rows: list[list[Metric | None]]
+
 
 class Table(NamedTuple):
     """A task's metrics. The bars show ``measure`` and end at ``scale``.
 
-    ``more`` names what else a figure of that measure may say of itself: how it varies with the prompts, and by how much
-    it is lower than in the pivot language. ``pairs`` are rows from one language to another.
+    ``more`` names what figures say of themselves, `MORE`; ``grids`` are those from one language to another.
     """
 
     task: str
@@ -40,46 +55,59 @@ class Table(NamedTuple):
     rows: list[Row]
     scale: float
     more: list[str]
-    pairs: list[Row]
+    grids: list[Grid]
 
 
 def headlines(results: Mapping[str, Any]) -> list[tuple[str, str, Metric]]:
-    """Task, name and value of the primary metrics; a task may have one for each of its tagsets."""
-    return [
-        (task, name, metric)
-        for task, found in results.get("tasks", {}).items()
-        for name, metric in found["metrics"].items()
-        if name == found["primary"] or name.endswith(f"/{found['primary']}")
-    ]
+    """Task, name and value of the primary metrics, at most `HEADLINES` a task.
+
+    A task without the metric of that name has one for each of its tagsets; of several shares, ``<tagset>@1%``, the
+    last is taken.
+    """
+    found: list[tuple[str, str, Metric]] = []
+    for task, one in results.get("tasks", {}).items():
+        primary, metrics = one["primary"], one["metrics"]
+        named = [primary] if primary in metrics else [name for name in metrics if name.endswith(f"/{primary}")]
+        shown = {name.partition("@")[0] if SHARE in name else name: name for name in named}
+        found += [(task, name, metrics[name]) for name in list(shown.values())[:HEADLINES]]
+    return found
 
 
 def table(task: str, found: Mapping[str, Any]) -> Table:
     """The metrics ``<group>/<subset...>/<measure>`` of a task: a row for each group and subset, a column a measure."""
+    primary = found["primary"].rpartition("/")[2]
     rows: dict[tuple[Any, ...], Row] = {}
-    between = set()
+    between: dict[str, dict[str, Metric]] = {}
     for name, metric in found["metrics"].items():
         *path, measure = name.split("/")
         group, subset = words(path[0]) if path else "", " · ".join(map(words, path[1:]))
+        if any(BETWEEN in one for one in path[1:]):
+            if measure == primary:
+                between.setdefault(" · ".join(map(words, path[:-1])), {})[path[-1]] = metric
+            continue
         key = (group, subset, metric.get("queries"), metric.get("candidates"))
         rows.setdefault(key, Row(*key, {})).metrics[measure] = metric
-        if any(BETWEEN in one for one in path[1:]):
-            between.add(key)
-    primary = found["primary"].rpartition("/")[2]
     others = {measure: None for row in rows.values() for measure in row.metrics if measure != primary}
     shown = [row.metrics[primary] for row in rows.values() if primary in row.metrics]
     bounds = [metric[key] for metric in shown for key in ("value", "high", "chance") if metric.get(key) is not None]
     groups = list(dict.fromkeys(row.group for row in rows.values()))
     together = sorted(rows.values(), key=lambda row: groups.index(row.group))
-    more = [key for key in MORE if any(key in metric for metric in shown)]
-    single, pairs = ([row for row in together if (row[:4] in between) == apart] for apart in (False, True))
-    return Table(task, primary, [primary, *others], single, ceiling(bounds), more, pairs)
+    more = [key for key in MORE if any(row.said(key, primary) for row in together)]
+    grids = [_grid(title, primary, metrics) for title, metrics in between.items()]
+    return Table(task, primary, [primary, *others], together, ceiling(bounds), more, grids)
+
+
+def _grid(title: str, measure: str, metrics: Mapping[str, Metric]) -> Grid:
+    """From the metrics by ``<language>_to_<language>``."""
+    names = list(dict.fromkeys(one for pair in metrics for one in pair.split(BETWEEN)))
+    return Grid(title, measure, names, [[metrics.get(f"{a}{BETWEEN}{b}") for b in names] for a in names])
 
 
 def guards(results: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:
-    """What is told of leaks, in words, and the measures of collapse, by name."""
+    """What is told of leaks that there are, in words, and the measures of collapse, by name."""
     found = results.get("guards") or {}
-    leaks = [said(leak) for leak in found.get("leaks") or []]
-    return leaks, {words(name): said(value) for name, value in (found.get("collapse") or {}).items()}
+    leaks = [leak for leak in found.get("leaks") or [] if not (isinstance(leak, Mapping) and leak.get("tracks") == 0)]
+    return [said(leak) for leak in leaks], {words(n): said(v) for n, v in (found.get("collapse") or {}).items()}
 
 
 def said(value: Any) -> str:

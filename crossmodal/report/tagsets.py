@@ -104,12 +104,13 @@ class Pair(NamedTuple):
 
 def pairs(tables: Tables) -> Iterator[Pair]:
     """The tables ``<name>/truth`` and ``<name>/scores`` of all tasks, of the tracks of which anything is known."""
-    for task, name in tables:
-        if name.endswith("/truth") and (task, name.replace("/truth", "/scores")) in tables:
-            truth, scores = tables[task, name], tables[task, name.replace("/truth", "/scores")]
+    for task, table in tables:
+        name = table.removesuffix("/truth")
+        if name != table and (task, f"{name}/scores") in tables:
+            truth = tables[task, table]
             truth = truth[(truth != -1).any(axis=1)]
             if len(truth):
-                yield Pair(task, name.removesuffix("/truth"), truth, scores.loc[truth.index, truth.columns])
+                yield Pair(task, name, truth, tables[task, f"{name}/scores"].loc[truth.index, truth.columns])
 
 
 def judged(pair: Pair, groups: Mapping[str, str], seed: int) -> Judged:
