@@ -61,7 +61,11 @@ def judge(embedded: Embedded, tasks: Mapping[str, Mapping[str, Any]], part: str 
     built = {name: registry.build("tasks", name, **settings) for name, settings in tasks.items()}
     judgements = {name: task.evaluate(embedded, part) for name, task in built.items()}
     found = {
-        name: {"primary": task.primary, "settings": dict(tasks[name]), "metrics": judgements[name].as_dict()}
+        name: {
+            "primary": judgements[name].primary or task.primary,
+            "settings": dict(tasks[name]),
+            "metrics": judgements[name].as_dict(),
+        }
         for name, task in built.items()
     }
     split = {

@@ -67,10 +67,12 @@ class Judgement:
         tables: what they were computed from, to be looked at, plotted and judged anew, by name. Two are known to
             others: ``<tagset>/truth`` and ``<tagset>/scores``, a row a track (the index, ``track_id``), a column a tag,
             1, 0 or -1 for unknown, and scores of which greater is more likely.
+        primary: the measure that sums it up, where that depends on what was judged; None for the task's own.
     """
 
     metrics: dict[str, Measured]
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    primary: str | None = None
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """The metrics as results.json has them."""

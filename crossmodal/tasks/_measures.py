@@ -30,9 +30,23 @@ def check(measures: Sequence[str] | None, where: str) -> None:
 
 
 def names(tagset: Tagset, measures: Sequence[str] | None) -> list[str]:
-    """The measures of a tagset: those of ``measures`` that suit it, or all that do."""
+    """The measures of a tagset: those of ``measures`` that suit it, or all that do.
+
+    Raises:
+        InputError: none does.
+    """
     suiting = EXCLUSIVE if tagset.exclusive else INDEPENDENT
-    return [name for name in suiting if measures is None or name in measures]
+    found = [name for name in suiting if measures is None or name in measures]
+    if not found:
+        kind = "exclusive" if tagset.exclusive else "independent"
+        asked, known = listed(measures or ()), listed(suiting)
+        raise InputError(f"tagset {tagset.name!r} is of {kind} tags, whose measures are {known}, not {asked}")
+    return found
+
+
+def primary(tagsets: Sequence[Tagset], measures: Sequence[str] | None) -> str:
+    """The measure that sums tagsets up: the first of those with exclusive tags, or else of the others."""
+    return names(max(tagsets, key=lambda tagset: tagset.exclusive), measures)[0]
 
 
 def measured(

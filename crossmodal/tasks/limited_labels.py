@@ -99,7 +99,8 @@ class LimitedLabels(Task):
     def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
         """``<tagset>@<percent>%/<measure>`` for each tagset and share, and the curves as tables."""
         tagsets, left_out = tagsets_of(embedded, self.tagsets, part)
-        judgement = Judgement({}, {"left_out": left_out} if len(left_out) else {})
+        tables = {"left_out": left_out} if len(left_out) else {}
+        judgement = Judgement({}, tables, _measures.primary(tagsets, self.measures))
         for tagset in tagsets:
             judged = labelled(embedded, part, tagset, self.layer, self.views.judged, self.seed)
             total = len(self.shares) * self.repeats

@@ -117,7 +117,8 @@ class Probe(Task):
     def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
         """``<tagset>/<measure>`` for each tagset; its truth and scores are tables."""
         tagsets, left_out = tagsets_of(embedded, self.tagsets, part)
-        judgement = Judgement({}, {"left_out": left_out} if len(left_out) else {})
+        tables = {"left_out": left_out} if len(left_out) else {}
+        judgement = Judgement({}, tables, _measures.primary(tagsets, self.measures))
         for tagset in tqdm(tagsets, desc="probe", unit="tagset", leave=False):
             made = self._predict(embedded, tagset, part)
             judged = made.judged

@@ -76,6 +76,13 @@ def test_impossible_settings_are_refused(settings: dict, message: str) -> None:
         Probe(**settings).evaluate(stand(1.0))
 
 
+def test_measures_suit_the_tagset() -> None:
+    with pytest.raises(
+        InputError, match=r"'mood' is of independent tags, whose measures are macro_roc_auc, .* accuracy"
+    ):
+        Probe(measures=["accuracy"]).evaluate(several(1.0))
+
+
 def test_predictions_are_those_that_are_scored_and_anyone_can_score_the_tables() -> None:
     probe, data = Probe(["instrument"], draws=0), stand(1.0)
     made = probe.predict(data, "instrument")
@@ -100,6 +107,7 @@ def test_independent_tags_are_ranked_and_unknown_tracks_left_out() -> None:
     judgement = Probe(["mood"], draws=60).evaluate(several(1.5))
     truth, scores = (judgement.tables[f"mood/{name}"].to_numpy() for name in ("truth", "scores"))
     assert truth.shape == (55, 3)
+    assert judgement.primary == "macro_roc_auc"
     figures = judgement.as_dict()
     wanted = {
         "macro_roc_auc": roc_auc_score(truth, scores),
@@ -136,6 +144,7 @@ def test_without_names_all_tagsets_are_probed_that_can_be() -> None:
     data.manifest = replace(manifest, tags=pd.concat(tags), annotated=pd.concat(tags)[["track_id", "tagset"]])
     judgement = Probe(draws=0, measures=["accuracy"]).evaluate(data)
     assert list(judgement.metrics) == ["instrument/accuracy", "mood/accuracy"]
+    assert judgement.primary == "accuracy"
     left_out = judgement.tables["left_out"].to_numpy().tolist()
     assert left_out == [["only_train", "tagset 'only_train': valid has no track with one of its tags"]]
     assert "left_out" not in Probe(draws=0).evaluate(other).tables
