@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crossmodal import registry
 from crossmodal.errors import InputError
 from crossmodal.heads import Examples, Head, Ints, probabilities
 from crossmodal.judgement import Units
+from crossmodal.tasks._frozen import Layer
 from crossmodal.tasks._tracks import groups_of
 
 if TYPE_CHECKING:
     from crossmodal.embedding import Embedded
-
-Layer = Literal["features", "vectors"]
 
 
 class Read(NamedTuple):
@@ -48,9 +46,7 @@ class Read(NamedTuple):
         return Units(self.ids, self.groups, draws, seed)
 
 
-def read(
-    embedded: Embedded, labels: pd.Series, part: str, layer: Layer, head: dict[str, Any], seed: int, where: str
-) -> Read:
+def read(embedded: Embedded, labels: pd.Series, part: str, layer: Layer, head: Head, seed: int, where: str) -> Read:
     """Fit a head on train, let it choose on valid, and read the classes of the judged tracks.
 
     Tracks of valid whose class train has not do not count for the choice; judged ones do count, as what they are:
@@ -61,7 +57,7 @@ def read(
         labels: the class of each track that has one, by track id.
         part: the part that is judged.
         layer: ``features``, the audio encoder's output, or ``vectors``, after the projection.
-        head: of `crossmodal.heads`: its name and settings.
+        head: of `crossmodal.heads`.
         seed: of a head that draws.
         where: what messages call the classes.
 
@@ -75,12 +71,11 @@ def read(
     known = [track for track in found["valid"] if labels[track] in classes]
     if not known:
         raise InputError(f"{where}: no track of part valid has a class that train has")
-    built: Head = registry.build_block("heads", head)
     train, valid = (
         _examples(embedded, name, ids, layer, labels, classes)
         for name, ids in (("train", found["train"]), ("valid", known))
     )
-    fitted = built.fit(train, valid, seed, refit=part != "valid")
+    fitted = head.fit(train, valid, seed, refit=part != "valid")
     ids = found[part]
     groups = list(groups_of(embedded.part(part), ids))
     scores = probabilities(fitted.logits(_features(embedded, part, ids, layer)), exclusive=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from crossmodal.errors import InputError, listed
 from crossmodal.judgement import Units
+from crossmodal.tasks._frozen import Layer
 from crossmodal.tasks._tracks import groups_of
 
 if TYPE_CHECKING:
     from crossmodal.embedding import Embedded
-
-Layer = Literal["features", "vectors"]
 
 
 class Numbers(NamedTuple):

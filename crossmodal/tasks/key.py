@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from crossmodal import registry
 from crossmodal.errors import InputError, listed
 from crossmodal.judgement import Judgement, Measured
 from crossmodal.metrics import key as metrics
 from crossmodal.settings import Whole
-from crossmodal.tasks._classes import Layer, Read, read
+from crossmodal.tasks._classes import Read, read
+from crossmodal.tasks._frozen import Layer
+from crossmodal.tasks.probe import head_of
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
@@ -56,8 +57,7 @@ class Key(Task):
         seed: Whole = 0,
     ) -> None:
         self.keys, self.layer, self.draws, self.seed = keys, layer, draws, seed
-        self.head = {"name": "linear", "balanced": False} if head is None else head
-        registry.check("heads", self.head, "key: head")
+        self.head = head_of({"name": "linear", "balanced": False} if head is None else head, "key")
 
     def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
         """``<keys>/<measure>``, and the tables ``<keys>/truth`` and ``<keys>/scores`` over the 24 keys."""

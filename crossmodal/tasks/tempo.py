@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from crossmodal import registry
 from crossmodal.errors import InputError
 from crossmodal.judgement import Judgement
 from crossmodal.metrics.tempo import accuracy_1, accuracy_2
 from crossmodal.settings import Count, Whole
-from crossmodal.tasks._classes import Layer, read
+from crossmodal.tasks._classes import read
+from crossmodal.tasks._frozen import Layer
 from crossmodal.tasks._numbers import numbers_of
+from crossmodal.tasks.probe import head_of
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ class Tempo(Task):
         seed: Whole = 0,
     ) -> None:
         self.column, self.layer, self.bins, self.draws, self.seed = column, layer, bins, draws, seed
-        self.head = {"name": "linear", "balanced": False} if head is None else head
-        registry.check("heads", self.head, "tempo: head")
+        self.head = head_of({"name": "linear", "balanced": False} if head is None else head, "tempo")
 
     def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
         """``<column>/accuracy_1`` and ``accuracy_2``, and the table ``<column>/values``: ``true``, ``predicted``."""
