@@ -1,0 +1,113 @@
+"""The protocols of published data sets: their splits are those of the real label files, and keep what they promise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossmodal import protocols, registry
+from crossmodal.data.manifest import Manifest
+from crossmodal.data.splits import add_split, split_by_group, split_hash
+
+ANNOTATIONS = Path(__file__).parents[2] / "shared" / "data" / "annotations"
+NAMED = [name for name in protocols.names() if protocols.load(name).data.source != protocols.ANY]
+FRACTIONS = {"train": 0.6, "valid": 0.1, "test": 0.3}  # crossmodal data split --name hashed --valid 0.1 --test 0.3
+SUBSETS = {"genre": "genre", "instrument": "instrument", "moodtheme": "moodtheme", "top50": "top50tags"}
+
+needs_labels = pytest.mark.skipif(not ANNOTATIONS.is_dir(), reason="../shared/data is not there")
+
+
+def settings(name: str) -> dict[str, Any]:
+    """Of the source that reads the labels of a protocol."""
+    parts = name.split("_")
+    return {"subset": SUBSETS[parts[parts.index("jamendo") + 1]]} if "jamendo" in parts else {}
+
+
+@pytest.fixture(scope="module")
+def labels() -> dict[Any, Manifest]:
+    """Manifests that were read before."""
+    return {}
+
+
+def manifest(name: str, labels: dict[Any, Manifest]) -> Manifest:
+    source = protocols.load(name).data.source
+    key = source, *settings(name).values()
+    if key not in labels:
+        built = registry.build("datasets", source, root=str(ANNOTATIONS), **settings(name))
+        labels[key] = built.manifest(labels_only=True)
+        if source == "giantsteps_key":
+            groups = labels[key].tracks.set_index("track_id")["group"]
+            labels[key] = add_split(labels[key], "hashed", split_by_group(groups, FRACTIONS))
+    return labels[key]
+
+
+PINNED = [name for name in NAMED if protocols.load(name).data.hash]
+SMALL = [name for name in PINNED if protocols.load(name).data.source in ("gtzan", "giantsteps_key")]
+
+
+def check(name: str, labels: dict[Any, Manifest]) -> None:
+    protocol, found = protocols.load(name), manifest(name, labels)
+    assert split_hash(found, protocol.data.split) == protocol.data.hash
+    assert protocol.data.located(found, "run", name) == protocol.data.split
+    tracks = found.tracks.set_index("track_id").assign(part=found.parts(protocol.data.split))
+    for column in {"artist", "album", "group"} & set(protocol.forbids):
+        judged = set(tracks.loc[tracks["part"] == "test", column]) - {""}
+        others = set(tracks.loc[tracks["part"].isin(["train", "valid"]), column]) - {""}
+        assert not judged & others
+    for block in protocol.tasks.values():
+        assert set(block.get("tagsets", [])) <= set(found.tags["tagset"])
+        for tagset in block.get("tagsets", []):
+            tags = found.part(protocol.data.split, "test").tags
+            assert set(tags.loc[tags["tagset"] == tagset, "tag"]) == set(
+                found.tags.loc[found.tags["tagset"] == tagset, "tag"]
+            ), "a tag is undefined in test"
+
+
+@needs_labels
+@pytest.mark.parametrize("name", SMALL)
+def test_small_splits_are_those_of_the_label_files(name: str, labels: dict[Any, Manifest]) -> None:
+    check(name, labels)
+
+
+@pytest.mark.slow
+@needs_labels
+@pytest.mark.parametrize("name", sorted(set(PINNED) - set(SMALL)))
+def test_large_splits_are_those_of_the_label_files(name: str, labels: dict[Any, Manifest]) -> None:
+    check(name, labels)
+
+
+@pytest.mark.slow
+@needs_labels
+def test_the_leaks_that_are_told_of_magnatagatune_are_there(labels: dict[Any, Manifest]) -> None:
+    found = manifest("magnatagatune_original", labels)
+    for name, split in (("magnatagatune_original", "pons2017"), ("magnatagatune_clean", "minz")):
+        tracks = found.tracks.set_index("track_id").assign(part=found.parts(split)).dropna(subset="part")
+        test = tracks[tracks["part"] == "test"]
+        shared = set(test["artist"]) & set(tracks.loc[tracks["part"] != "test", "artist"])
+        about = " ".join(protocols.load(name).about.split())
+        assert f"{len(shared)} of the {test['artist'].nunique()} artists of test" in about
+        assert f"with {test['artist'].isin(shared).sum():,} of its clips" in about
+        assert not set(test["group"]) & set(tracks.loc[tracks["part"] != "test", "group"])
+
+
+@pytest.mark.parametrize("name", protocols.names())
+def test_a_protocol_tells_what_a_reader_asks(name: str) -> None:
+    protocol = protocols.load(name)
+    assert "\n" not in protocol.title
+    assert "track" in protocol.forbids
+    lines = (protocols.FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    assert max(map(len, lines)) <= 120
+    if protocol.data.source == protocols.ANY:
+        assert protocol.data.split == protocols.OWN
+        assert protocol.data.hash is None
+    else:
+        assert protocol.data.source in registry.names("datasets")
+        assert protocol.papers or "no figure was published" in protocol.about
+        assert protocol.data.hash or "hash" in protocol.about
+
+
+def test_no_title_stands_twice() -> None:
+    titles = [protocols.load(name).title for name in protocols.names()]
+    assert len(set(titles)) == len(titles)
