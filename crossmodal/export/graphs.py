@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from crossmodal.audio.decode import Floats
 from crossmodal.audio.waveform import waveform_features
-from crossmodal.errors import InputError
+from crossmodal.errors import InputError, listed
 from crossmodal.export import frontends
 from crossmodal.export.onnx_runtime import FORMAT, INSTALL, OnnxEncoder
 from crossmodal.files import write_json
@@ -79,7 +79,7 @@ def write(model: DualEncoder, folder: Path) -> dict[str, float]:
     shape = (2, model.window, *model.audio_encoder.frontend.shape)
     inputs = {"features": torch.zeros(shape), "lengths": torch.full((2,), model.window)}
     axes = {"features": ("segments",), "lengths": ("segments",)}
-    (folder / "audio_encoder.onnx").write_bytes(graph(AudioGraph(model), inputs, axes))
+    (folder / "audio_encoder.onnx").write_bytes(graph(_name(model.audio_encoder), AudioGraph(model), inputs, axes))
     told = {"dim": model.dim, "fingerprint": model.fingerprint, "window": model.window, "window_s": model.window_s}
     write_json(folder / "onnx.json", {"format": FORMAT, "opset": OPSET, **told, "frontend": frontend, "text": text})
     return check(model, OnnxEncoder(folder, threads=1))
@@ -88,17 +88,24 @@ def write(model: DualEncoder, folder: Path) -> dict[str, float]:
 def _write_text(model: DualEncoder, folder: Path) -> dict[str, int]:
     encoder: Any = model.text_encoder
     if not hasattr(encoder, "dense"):
-        name = type(encoder).__module__.rpartition(".")[2]
-        raise InputError(f"the text encoder {name} is no network that ONNX can hold; export for sentence-transformers")
+        raise InputError(
+            f"the text encoder {_name(encoder)} is no network that ONNX can hold; export for sentence-transformers"
+        )
     tokenizer, how = encoder.dense_tokens()
     (folder / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
     inputs = {name: torch.ones((2, 3, 5), dtype=torch.int64) for name in ("ids", "mask")}
     names = ("texts", "chunks", "length")
-    (folder / "text_encoder.onnx").write_bytes(graph(TextGraph(model), inputs, {"ids": names, "mask": names}))
+    axes = {"ids": names, "mask": names}
+    (folder / "text_encoder.onnx").write_bytes(graph(_name(encoder), TextGraph(model), inputs, axes))
     return dict(how)
 
 
-def graph(module: nn.Module, inputs: Mapping[str, Tensor], axes: Mapping[str, tuple[str, ...]]) -> bytes:
+def _name(encoder: object) -> str:
+    """What configs call an encoder."""
+    return type(encoder).__module__.rpartition(".")[2]
+
+
+def graph(name: str, module: nn.Module, inputs: Mapping[str, Tensor], axes: Mapping[str, tuple[str, ...]]) -> bytes:
     """A module as an ONNX model, with the first axes of each input of any length, by their names.
 
     The bytes are those of the network alone: neither paths nor lines of this machine are in them.
@@ -106,12 +113,12 @@ def graph(module: nn.Module, inputs: Mapping[str, Tensor], axes: Mapping[str, tu
     Raises:
         InputError: the exporter, or the format, cannot hold it.
     """
-    dims = {name: torch.export.Dim(name) for names in axes.values() for name in names}
-    shapes = tuple({axis: dims[name] for axis, name in enumerate(axes[key])} for key in inputs)
+    dims = {axis: torch.export.Dim(axis) for named in axes.values() for axis in named}
+    shapes = tuple({place: dims[axis] for place, axis in enumerate(axes[key])} for key in inputs)
     how: dict[str, Any] = {"input_names": list(inputs), "output_names": ["vectors"], "dynamic_shapes": shapes}
     with _quietly(), torch.no_grad():
         try:
-            made = torch.onnx.export(
+            program = torch.onnx.export(
                 module.eval(),
                 tuple(inputs.values()),
                 dynamo=True,
@@ -120,12 +127,21 @@ def graph(module: nn.Module, inputs: Mapping[str, Tensor], axes: Mapping[str, tu
                 verbose=False,
                 **how,
             )
-            proto = cast("Any", made).model_proto
+            proto = cast("Any", program).model_proto
             _forget_where(proto)
-            return bytes(proto.SerializeToString(deterministic=True))
+            made = bytes(proto.SerializeToString(deterministic=True))
         except (torch.onnx.errors.OnnxExporterError, ValueError) as error:  # ValueError: more than protobuf's 2 GB
             reason = str(error).strip().splitlines()[0]
-            raise InputError(f"{type(module).__name__} cannot become ONNX: {reason}") from error
+            raise InputError(f"{name} cannot become ONNX: {reason}") from error
+    if fixed := [key for key, named in axes.items() if not all(_free(proto, key)[: len(named)])]:
+        raise InputError(f"{name} would take {listed(fixed)} of one size alone in ONNX")
+    return made
+
+
+def _free(proto: Any, name: str) -> list[bool]:
+    """Which axes of an input may have any length."""
+    (found,) = (value for value in proto.graph.input if value.name == name)
+    return [bool(dim.dim_param) for dim in found.type.tensor_type.shape.dim]
 
 
 def _forget_where(proto: Any) -> None:
