@@ -216,6 +216,7 @@ def test_what_does_not_fit_is_told(tags) -> None:
         ([[1, 1], [0, 1]], "not one 1 in each row"),
         ([["a"], [""]], "no class for t1"),
         ([[0.5]], "no classes, such as 0.5"),
+        ([[1], [np.inf]], "no classes, such as inf"),
         ([[np.nan]], "no class for t0"),
     ):
         with pytest.raises(InputError, match=message):

@@ -95,7 +95,7 @@ def classes_of(table: Table) -> NDArray[np.str_]:
         labels = np.array(table.values[:, 0], dtype=np.str_)
     else:
         cells = numbers_of(table)[:, 0]
-        if len(odd := cells[~np.isnan(cells) & (cells != np.round(cells))]):
+        if len(odd := cells[~np.isnan(cells) & ((cells != np.round(cells)) | np.isinf(cells))]):
             raise InputError(f"{table.path} has numbers that are no classes, such as {odd[0]:g}")
         labels = np.array(["" if np.isnan(cell) else str(int(cell)) for cell in cells])
     if len(empty := np.flatnonzero(labels == "")):

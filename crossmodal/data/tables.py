@@ -125,9 +125,14 @@ def _split(path: Path) -> tuple[list[int], list[list[str]]]:
     text = text_of(path)
     delimiter = max(DELIMITERS, key=lambda d: _width(text, d))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    lines, rows = [], []
+    lines, rows, last = [], [], 0
     try:
         for row in reader:
+            if reader.line_num > last + 1:
+                raise InputError(
+                    f"{path} line {last + 1}: a quotation mark is closed {reader.line_num - last} lines on"
+                )
+            last += 1
             if not row:
                 continue
             lines.append(reader.line_num)

@@ -122,6 +122,7 @@ def test_rows_and_columns_are_selected_by_name_and_renamed(tmp_path: Path) -> No
         ("x\ny\n", r"a.csv has no lines of an id and values"),
         ("", r"a.csv has no lines of an id and values"),
         ('id,a\nx,"1\n', r"a.csv line 2: unexpected end of data"),
+        ('id,a\n\n"x\ny",1\n', r"a.csv line 3: a quotation mark is closed 2 lines on$"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, message: str) -> None:
