@@ -221,7 +221,7 @@ class Validation:
         words = len(part.texts) > 0
         if embedded.model.reads:
             direction = "text_to_audio" if words else "text_to_audio/tags"
-            self.task = registry.build("tasks", "retrieval", draws=0, tags=not words)
+            self.task = registry.build("tasks", "retrieval", draws=0, tags=not words, directions=["text_to_audio"])
             self.names = [f"{direction}/map", f"{direction}/recall@10"] if words or len(part.tags) else []
         else:
             self.task = registry.build("tasks", "neighbours", draws=0)
