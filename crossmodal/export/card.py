@@ -36,17 +36,17 @@ tracks = model.encode(["one.mp3", {{"array": samples, "sampling_rate": 44100}}])
 
 ### crossmodal
 ```python
-from crossmodal import DualEncoder
+{imports}from crossmodal import DualEncoder
 
-model = DualEncoder.load("{name}")  # a folder
+model = DualEncoder.load({folder})
 tracks = model.embed_audio(["one.mp3"])
 ```
 """,
     "onnx": """### ONNX Runtime
 ```python
-from crossmodal.export.onnx_runtime import OnnxEncoder  # imports no torch
+{imports}from crossmodal.export.onnx_runtime import OnnxEncoder  # imports no torch
 
-model = OnnxEncoder("{name}")  # a folder
+model = OnnxEncoder({folder})
 tracks = model.embed_audio(["one.mp3"])
 ```
 `onnx/audio_encoder.onnx` takes the front end's features of segments, which `OnnxEncoder` computes in numpy;
@@ -159,8 +159,11 @@ def _head(facts: Facts) -> str:
 
 def _use(facts: Facts) -> str:
     found = ", ".join(f"{value:.1g} ({kind})" for kind, value in facts.export.differences.items())
+    name, hub = facts.export.name, "/" in facts.export.name
     told = {
-        "name": facts.export.name,
+        "name": name,
+        "imports": "from huggingface_hub import snapshot_download\n\n" if hub else "",
+        "folder": f'snapshot_download("{name}")' if hub else f'"{name}"',
         "texts": TEXTS if facts.model.reads else "print(model.similarity(tracks, tracks))\n",
         "differences": f"Largest difference of a component when it was exported: {found}.",
     }
