@@ -67,7 +67,7 @@ def content(
         "facts": facts(run.config, results, logged, environment) | ({"Best step": best} if best is not None else {}),
         "headlines": tables.headlines(results),
         "tables": [tables.table(task, one) for task, one in results.get("tasks", {}).items()],
-        "guards": tables.guards(results),
+        "guards": tables.guarded(results),
         "curves": curves.charts(found),
         "charts": charts,
         "validated": best is not None,

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from crossmodal import guards
+from crossmodal.data.leakage import Leak
 from crossmodal.report.figures import Chart, Points, ceiling, line_chart, number
 from crossmodal.runs import SCORE
 
@@ -103,11 +105,26 @@ def _grid(title: str, measure: str, metrics: Mapping[str, Metric]) -> Grid:
     return Grid(title, measure, names, [[metrics.get(f"{a}{BETWEEN}{b}") for b in names] for a in names])
 
 
-def guards(results: Mapping[str, Any]) -> tuple[list[str], dict[str, str]]:
-    """What is told of leaks that there are, in words, and the measures of collapse, by name."""
-    found = results.get("guards") or {}
-    leaks = [leak for leak in found.get("leaks") or [] if not (isinstance(leak, Mapping) and leak.get("tracks") == 0)]
-    return [said(leak) for leak in leaks], {words(n): said(v) for n, v in (found.get("collapse") or {}).items()}
+class Guards(NamedTuple):
+    """What the guards said: leaks in words, kinds that were looked for and not found, and how each tower spreads."""
+
+    leaks: list[str]
+    clean: list[str]
+    collapse: dict[str, str]
+
+
+def guarded(results: Mapping[str, Any]) -> Guards | None:
+    """What results.json says of the guards; None if nothing."""
+    found = results.get("guards")
+    if not found:
+        return None
+    leaks = [Leak(**leak) for leak in found["leaks"]]
+    told = guards.told(leaks, (results.get("protocol") or {}).get("forbids", ()))
+    clean = dict.fromkeys(leak.kind for leak in leaks)
+    for leak in leaks:
+        if leak.tracks or leak.unknown or leak.unknown_others:
+            clean.pop(leak.kind, None)
+    return Guards(told, list(clean), {words(name): said(spread) for name, spread in found["collapse"].items()})
 
 
 def said(value: Any) -> str:
