@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crossmodal.data.leakage import Leak
 from crossmodal.data.manifest import Manifest
 from crossmodal.embedding import Embedded
 from crossmodal.snapshots import Snapshots
@@ -97,8 +98,10 @@ def more(results: dict[str, Any]) -> dict[str, Any]:
         "tagging/mood/macro_roc_auc": {"value": 0.6111, "low": 0.59, "high": 0.64, "chance": 0.5, "prompts": prompts},
     }
     results["tasks"]["zero_shot"] = {"primary": "text_to_audio/map", "metrics": zero_shot}
-    leaks = [{"kind": "artist", "tracks": 3, "examples": ["<b>Łukasz & Co</b>"]}, {"kind": "track", "tracks": 0}]
-    return {**results, "guards": {"leaks": leaks, "collapse": {"audio": {"vectors": 612, "rank": 11.25}}}}
+    example = "t1 with <b>Łukasz & Co</b>"
+    leaks = [Leak("artist", "split", 3, 0.005, 0, 0, [example]), Leak("track", "split", 0, 0.0, 0, 0, [])]
+    spread = {"vectors": 612, "dim": 16, "deviation": 0.875, "rank": 11.25}
+    return {**results, "guards": {"leaks": [leak._asdict() for leak in leaks], "collapse": {"audio": spread}}}
 
 
 def snapshots(folder: Snapshots, embedded: Embedded, steps: tuple[int, ...] = (0, 40, 80, 120)) -> None:
