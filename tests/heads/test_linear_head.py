@@ -86,6 +86,7 @@ def test_two_exclusive_tags_and_one_of_valid_alone() -> None:
     assert (found[:, :2].argmax(axis=1) == two[1].labels).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_segments_are_weighed_by_their_share_of_the_track() -> None:
     train, valid, judged = parts(True, distance=0.6)
     rows = segmented(train)

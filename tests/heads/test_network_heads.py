@@ -149,6 +149,7 @@ def test_deezers_loss_is_that_of_its_code(activation: str) -> None:
         assert found[row] == pytest.approx(-np.mean(truth[row] * low + (1 - truth[row]) * high), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_deezers_head_has_no_bias_and_keeps_the_rate_with_the_lowest_loss_on_valid() -> None:
     train, valid, judged = parts(False, distance=0.8)
     head = Deezer("sigmoid", lr=[1e-5, 1e-2], epochs=20)

@@ -51,6 +51,7 @@ def test_a_curve_is_a_plain_loop_over_draws_and_shares() -> None:
     assert values[0.05] != values[1.0] * 3
 
 
+@pytest.mark.slow
 def test_more_labels_find_more() -> None:
     curve = LimitedLabels(shares=[0.01, 1.0], repeats=2, draws=0).evaluate(several(2.0)).tables["curve/mood"]
     mean = curve[curve["metric"] == "macro_roc_auc"].groupby("share")["value"].mean()

@@ -152,7 +152,14 @@ def test_without_names_all_tagsets_are_probed_that_can_be() -> None:
         Probe(["only_train"]).evaluate(data)
 
 
-@pytest.mark.parametrize("aggregate", ["embeddings", "logits", "probabilities"])
+@pytest.mark.parametrize(
+    "aggregate",
+    [
+        "probabilities",
+        pytest.param("logits", marks=pytest.mark.slow),
+        pytest.param("embeddings", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("exclusive", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_aggregation_is_a_plain_loop_over_segments_by_their_seconds(exclusive: bool, aggregate: str) -> None:
     data = (stand if exclusive else several)(1.0, segments=lambda number: 1 + number % 4)
@@ -209,6 +216,7 @@ def test_silent_segments_are_left_out_of_all_parts() -> None:
     assert made.examples.features[4] == pytest.approx((track.features[1] + 0.25 * track.features[2]) / 1.25, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_tracks_loudest_segment_is_never_left_out() -> None:
     data = stand(3.0, segments=lambda number: 2)
     data.levels = lambda name: [np.array([-np.inf, -80.0])] * len(data.vectors(name).track_ids)
@@ -284,7 +292,7 @@ def test_figures_of_several_seeds_are_means_with_their_deviation() -> None:
     "head",
     [
         {"name": "linear"},
-        {"name": "mlp", "hidden": 4, "epochs": 4},
+        pytest.param({"name": "mlp", "hidden": 4, "epochs": 4}, marks=pytest.mark.slow),
         pytest.param({"name": "neighbours"}, marks=pytest.mark.slow),
         pytest.param({"name": "clmr", "epochs": 4}, marks=pytest.mark.slow),
         pytest.param({"name": "deezer", "epochs": 4}, marks=pytest.mark.slow),
@@ -319,6 +327,7 @@ def test_valid_labels_do_decide() -> None:
     assert probe.predict(data, "instrument").chosen != probe.predict(other, "instrument").chosen
 
 
+@pytest.mark.slow
 def test_tracks_that_could_not_be_embedded_do_not_count() -> None:
     data = stand(50.0, lost=("test0-cello", "train1-ney"))
     figure = found(Probe(["instrument"], draws=0), data)
