@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from crossmodal.calibration import Calibration, percentiles
+from crossmodal.data.lexicon import Lexicon
 from crossmodal.data.prompts import prompts
 from crossmodal.errors import InputError
 from crossmodal.model import DualEncoder, TrackVectors
-from crossmodal.zero_shot import Row, Tagger, Taggram, word_vectors
+from crossmodal.zero_shot import Row, Tagger, Taggram, prompt_vectors, word_vectors
 
 DIM = 5
 
@@ -61,6 +62,16 @@ def test_a_word_is_the_mean_of_its_prompts(language: str) -> None:
         for text in prompts(word, language):
             total += Model().embed_text([text])[0]
         assert vector == pytest.approx(total / np.sqrt(total @ total), abs=1e-6)
+
+
+def test_a_word_in_a_template_is_the_mean_over_its_names() -> None:
+    templates = ["music with {}", "{}"]
+    found = prompt_vectors(Model().embed_text, ["organ", "rain"], "en", templates)
+    for word, names in (("organ", Lexicon.load().words("organ", "en")), ("rain", ["rain"])):
+        for place, template in enumerate(templates):
+            vectors = [Model().embed_text([template.replace("{}", name)])[0] for name in names]
+            expected = sum(vectors, np.zeros(DIM)) / len(names)
+            assert found[["organ", "rain"].index(word), place] == pytest.approx(expected, abs=1e-6)
 
 
 def test_raw_scores_are_cosines_by_loops_and_sorted_by_their_means() -> None:
