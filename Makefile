@@ -1,19 +1,23 @@
 # The verbs of the project, for people and CI alike. Each makes .venv and installs what it needs, once.
 PYTHON ?= python3
 VENV ?= .venv
+DATA ?= ../shared/data
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # each by name: those that __all__ does not list would have no page
 MODULES = $(subst /,.,$(patsubst %/__init__,%,$(basename $(shell find crossmodal -name '*.py'))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint unit format docs bench clean
+.PHONY: help demo evaluate test test-slow lint unit format docs bench clean
 
 help: ## these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: $(INSTALLED)-test ## train on the synthetic orchestra, evaluate, answer three queries
 	$(BIN)/python scripts/train_crossmodal.py
+
+evaluate: $(INSTALLED)-test ## judge four systems by every protocol that the data allow: experiments/RESULTS.md
+	$(BIN)/python experiments/evaluate.py experiments/RESULTS.md --data $(DATA)
 
 test: $(INSTALLED)-test ## lint and fast tests, side by side
 	@$(MAKE) -j2 lint unit
