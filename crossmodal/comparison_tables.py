@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from crossmodal.comparison import Comparison
 from crossmodal.files import printable, write_json, write_text
-from crossmodal.systems import LEVEL, Figure, Key
+from crossmodal.systems import LEVEL, Key
 
 BETTER, WORSE, ELSEWHERE = "+", "-", "≠"
 COLUMNS = ("system", "seeds", "task", "metric", "value", "low", "high", "sd", "chance", "reference")
@@ -49,24 +49,23 @@ def as_csv(found: Comparison) -> str:
 
 
 def as_text(found: Comparison) -> str:
-    """For a screen: a table a task, and a table of the differences from the reference."""
+    """For a screen: the tables of `blocks`, and one of the differences from the reference."""
     lines = []
-    for task in dict.fromkeys(task for task, _ in found.keys):
-        keys = [key for key in found.keys if key[0] == task]
-        lines += [task, *_aligned(_table(found, keys, _cell)), ""]
+    for title, columns in blocks(found).items():
+        lines += [title, *_aligned(_table(found, columns, _cell)), ""]
     if tested := _differences(found):
         lines += [f"difference from {found.reference}", *_aligned(tested), ""]
     return "\n".join([*lines, *notes(found)])
 
 
 def as_markdown(found: Comparison) -> str:
-    """For a page: a table a task, the best figures bold."""
+    """For a page: the same tables, the best figures bold."""
     lines = []
-    for task in dict.fromkeys(task for task, _ in found.keys):
-        head, *body = _table(found, [key for key in found.keys if key[0] == task], partial(_cell, bold="**{}**"))
+    for title, columns in blocks(found).items():
+        head, *body = _table(found, columns, partial(_cell, bold="**{}**"))
         ruled = [head, ["---"] * len(head), *body]
         lines += [
-            f"**{task}**",
+            f"**{title}**",
             "",
             *(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in ruled),
             "",
@@ -75,14 +74,35 @@ def as_markdown(found: Comparison) -> str:
 
 
 def as_latex(found: Comparison) -> str:
-    r"""For a paper, with ``\usepackage{booktabs}``: a tabular a task, the best figures bold; the notes as comments."""
+    r"""For a paper, with ``\usepackage{booktabs}``: a tabular each, the best figures bold; the notes as comments."""
     lines = ["% \\usepackage{booktabs}", *(f"% {note}" for note in notes(found))]
-    for task in dict.fromkeys(task for task, _ in found.keys):
-        keys = [key for key in found.keys if key[0] == task]
-        head, *body = _table(found, keys, _latex_cell, escaped)
-        lines += [f"% {task}", f"\\begin{{tabular}}{{l{'r' * len(keys)}}}", "\\toprule", _latex_row(head), "\\midrule"]
+    for title, columns in blocks(found).items():
+        head, *body = _table(found, columns, _latex_cell, escaped)
+        lines += [
+            f"% {title}",
+            f"\\begin{{tabular}}{{l{'r' * len(columns)}}}",
+            "\\toprule",
+            _latex_row(head),
+            "\\midrule",
+        ]
         lines += [*map(_latex_row, body), "\\bottomrule", "\\end{tabular}"]
     return "\n".join(lines) + "\n"
+
+
+def blocks(found: Comparison) -> dict[str, dict[str, Key]]:
+    """The columns of each table, by its title: a task's measures of one direction or tagset, kind and language.
+
+    Where there is but one measure of each, a table has those of all.
+    """
+    made: dict[str, dict[str, Key]] = {}
+    for task, metric in found.keys:
+        path, _, measure = metric.rpartition("/")
+        made.setdefault(f"{task} {path}".strip(), {})[measure] = (task, metric)
+    joined: dict[str, dict[str, Key]] = {}
+    for title, columns in made.items():
+        (task, metric), *more = columns.values()
+        joined.setdefault(title if more else task, {}).update(columns if more else {metric: (task, metric)})
+    return joined
 
 
 def write(found: Comparison, folder: Path) -> list[Path]:
@@ -156,25 +176,25 @@ def _other_settings(found: Comparison, name: str, task: str) -> bool:
 
 def _table(
     found: Comparison,
-    keys: Sequence[Key],
+    columns: Mapping[str, Key],
     cell: Callable[[Comparison, str, Key], str],
     name: Callable[[str], str] = printable,
 ) -> list[list[str]]:
     """Head and rows: the systems, and chance where it is known."""
     body = [
-        [name(system), *(cell(found, system, key) if (system, key) in found.cells else "" for key in keys)]
+        [name(system), *(cell(found, system, key) if (system, key) in found.cells else "" for key in columns.values())]
         for system in found.systems
-        if any((system, key) in found.cells for key in keys)
+        if any((system, key) in found.cells for key in columns.values())
     ]
-    chances = [
-        next((figure.chance for figure in _column(found, key) if figure.chance is not None), None) for key in keys
-    ]
-    last = [["chance", *("" if chance is None else _number(chance) for chance in chances)]]
-    return [["", *(name(metric) for _, metric in keys)], *body, *(last if any(c is not None for c in chances) else [])]
+    chances = [_number(_chance(found, key)) for key in columns.values()]
+    return [["", *map(name, columns)], *body, *([["chance", *chances]] if any(chances) else [])]
 
 
-def _column(found: Comparison, key: Key) -> list[Figure]:
-    return [figure for (_, other), figure in found.cells.items() if other == key]
+def _chance(found: Comparison, key: Key) -> float | None:
+    """The reference's, or the first that is known."""
+    order = [found.reference, *found.systems]
+    figures = [found.cells[name, key] for name in order if (name, key) in found.cells]
+    return next((figure.chance for figure in figures if figure.chance is not None), None)
 
 
 def _cell(found: Comparison, name: str, key: Key, bold: str = "{}") -> str:
@@ -214,7 +234,7 @@ def _differences(found: Comparison) -> list[list[str]]:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    return "" if value is None else f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> list[str]:

@@ -217,7 +217,17 @@ def test_markdown_has_as_many_cells_in_every_row(make):
     lines = [line for line in tables.as_markdown(found).splitlines() if line.startswith("|")]
     assert {line.count("|") for line in lines[:5]} == {4}
     assert any(line.startswith("| c | **0.5") for line in lines)
-    assert lines[4].startswith("| chance | 0.050 | 30.000 |")
+    assert lines[4] == "| chance | 0.050 | 30.0 |"
+
+
+def test_a_table_has_the_measures_of_a_direction_or_one_measure_of_all(make):
+    (one,), _ = systems([str(make("a/1", 0.5))])
+    path, measure = "text_to_audio", "top_50/roc_auc"
+    assert tables.blocks(compare([one], metrics=["*"])) == {
+        f"retrieval {path}": {name: ("retrieval", f"{path}/{name}") for name in ("map", "median_rank")},
+        "probe": {measure: ("probe", measure)},
+    }
+    assert list(tables.blocks(compare([one], metrics=["map"]))) == ["retrieval"]
 
 
 def test_the_command_prints_and_writes_all_forms(make, ask, fail, tmp_path):
