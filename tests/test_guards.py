@@ -140,6 +140,12 @@ def test_audio_that_cannot_be_heard_is_told(sounds, tmp_path):
     assert "the audio of 1 judged tracks, and of 1 in train and valid, is not known" in line
 
 
+@pytest.mark.parametrize("parts", [{"d": "test", "e": "test"}, {"d": "test", "gone": "train"}])
+def test_without_others_there_is_nothing_to_share(sounds, tmp_path, parts):
+    found = guards.leaks(made(sounds, parts), "given", "test", None, tmp_path)
+    assert [one.tracks for one in found] == [0] * 6
+
+
 def test_what_was_heard_and_found_is_not_done_again(sounds, tmp_path, monkeypatch):
     first = guards.leaks(made(sounds), "given", "test", None, tmp_path)
     monkeypatch.setattr(sameness, "candidates", None)
