@@ -27,6 +27,7 @@ def run(trained: Trained, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_pages_are_written_anew_for_the_run_and_its_protocols(run: Path, ask: Answer) -> None:
     page = run / "report.html"
     before = Page(page.read_text(encoding="utf-8")).text
@@ -42,6 +43,7 @@ def test_pages_are_written_anew_for_the_run_and_its_protocols(run: Path, ask: An
     assert "By own" in (run / "protocols" / "own" / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_data_that_a_protocol_judged_are_found_by_their_hash(run: Path) -> None:
     _, embedded = open_run(run)
     shutil.rmtree(run / "protocols")

@@ -104,8 +104,7 @@ def _heard(embedded: Embedded, part: str, found: Tables, excerpts: Excerpts, see
     """Tags, neighbours, and what went well and wrong."""
     listener = listening.Listener(embedded, part, excerpts)
     tagset = space.first_tagset(listener.manifest)
-    ranked = [(task, name) for task, name in found if name.startswith("queries/")]
-    told = [failures.extremes(listener, name, found[task, name]) for task, name in ranked]
+    told = [failures.extremes(listener, name, found[task, name]) for task, name in failures.ranked(found)]
     groups = dict(zip(listener.manifest.tracks["track_id"], listener.manifest.tracks["group"], strict=True))
     return {
         "tagset": tagset,

@@ -24,7 +24,7 @@ def charts(tables: Tables) -> dict[str, list[Chart]]:
     ``chance`` is told in the legend.
     """
     found: dict[Key, dict[str, pd.DataFrame]] = {}
-    for task, name in tables:
+    for task, name in sorted(tables):
         if name.startswith("curve/"):
             for (metric, along, line), rows in _lines(name.removeprefix("curve/"), tables[task, name]).items():
                 found.setdefault((task, metric, along), {})[line] = rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from crossmodal.data.manifest import same_words
 from crossmodal.report.listening import FOUND, Article, Floats, Heard, Listener
 from crossmodal.report.tagsets import Pair
 
+DIRECTIONS = ("text_to_audio", "audio_to_text", "audio_to_audio", "text_to_text")
 BEST, WORST = 2, 3  # queries of a direction
 MISTAKEN = 6  # tracks that are taken for another class
 MEASURES = ("map", "average_precision", "mrr")  # by which queries are ranked: the first that a table has
@@ -29,6 +31,12 @@ class Extremes(NamedTuple):
     worst: list[Article]
 
 
+def ranked(found: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The tables of queries among those of all tasks, in the order of `DIRECTIONS`."""
+    names = [(task, name) for task, name in found if name.removeprefix("queries/") in DIRECTIONS]
+    return sorted(names, key=lambda one: (one[0], DIRECTIONS.index(one[1].removeprefix("queries/"))))
+
+
 def extremes(listener: Listener, name: str, table: pd.DataFrame) -> Extremes | None:
     """The best and the worst queries of a table ``queries/<direction>``, with what they found; None if it has none.
 
@@ -38,8 +46,8 @@ def extremes(listener: Listener, name: str, table: pd.DataFrame) -> Extremes | N
     direction = name.removeprefix("queries/")
     measures = [column for column in table.columns if column not in ABOUT]
     measure = next((column for column in MEASURES if column in measures), measures[0] if measures else None)
-    asks, finds = (direction.partition("_to_")[place] for place in (0, 2))
-    if measure is None or {asks, finds} - {"text", "audio"}:
+    asks, _, finds = direction.partition("_to_")
+    if measure is None:
         return None
     known = table[table[measure].notna() & ~table.index.duplicated()].sort_values(measure, kind="stable")
     if asks == "audio":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 def rendered(template: str, **content: Any) -> str:
     """A template with its content; a name that it uses and that is not given is an error."""
+    return _environment().get_template(template).render(**content)
+
+
+@cache
+def _environment() -> Environment:
+    """Templates are compiled once a process."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -22,8 +29,9 @@ def rendered(template: str, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": figures.number, "words": tables.words, "clock": clock, "map_data": map_data}
-    return environment.get_template(template).render(**content)
+    filters = {"number": figures.number, "words": tables.words, "clock": clock, "map_data": map_data}
+    environment.filters |= filters
+    return environment
 
 
 def clock(seconds: float) -> str:

@@ -104,7 +104,7 @@ class Pair(NamedTuple):
 
 def pairs(tables: Tables) -> Iterator[Pair]:
     """The tables ``<name>/truth`` and ``<name>/scores`` of all tasks, of the tracks of which anything is known."""
-    for task, table in tables:
+    for task, table in sorted(tables):
         name = table.removesuffix("/truth")
         if name != table and (task, f"{name}/scores") in tables:
             truth = tables[task, table]
