@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import exports
 import numpy as np
@@ -13,8 +13,10 @@ import pytest
 import soundfile
 
 from crossmodal.errors import InputError
-from crossmodal.export.mteb import MTEBEncoder
 from crossmodal.model import DualEncoder
+
+if TYPE_CHECKING:
+    from crossmodal.export.mteb import MTEBEncoder
 
 pytestmark = [
     pytest.mark.slow,
@@ -26,6 +28,8 @@ with_mteb = pytest.mark.skipif(find_spec("mteb") is None, reason="mteb is no dep
 
 @pytest.fixture(scope="module")
 def encoder(made: DualEncoder, tmp_path_factory: pytest.TempPathFactory) -> MTEBEncoder:
+    from crossmodal.export.mteb import MTEBEncoder  # seconds to import
+
     folder = tmp_path_factory.mktemp("models") / "model"
     made.save(folder)
     return MTEBEncoder(str(folder), None, device="cpu", trust_remote_code=True)
