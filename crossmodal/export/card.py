@@ -18,6 +18,7 @@ from crossmodal.data.lexicon import Lexicon
 from crossmodal.data.licences import summary
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.splits import split_hash
+from crossmodal.export import usage
 from crossmodal.files import read_json
 from crossmodal.metrics.bootstrap import LEVEL
 from crossmodal.model import DualEncoder
@@ -25,37 +26,6 @@ from crossmodal.runs import Run
 
 CODE = re.compile(r"[a-z]{2,3}")  # of a language, ISO 639
 UNKNOWN = {"und", "mis", "mul", "zxx"}  # its codes for none in particular
-USE = {
-    "sentence-transformers": """### sentence-transformers
-```python
-from sentence_transformers import SentenceTransformer
-
-model = SentenceTransformer("{name}", trust_remote_code=True)  # the code is the package crossmodal, and no other
-tracks = model.encode(["one.mp3", {{"array": samples, "sampling_rate": 44100}}])  # whole tracks, of any length
-{texts}```
-
-### crossmodal
-```python
-{imports}from crossmodal import DualEncoder
-
-model = DualEncoder.load({folder})
-tracks = model.embed_audio(["one.mp3"])
-```
-""",
-    "onnx": """### ONNX Runtime
-```python
-{imports}from crossmodal.export.onnx_runtime import OnnxEncoder  # imports no torch
-
-model = OnnxEncoder({folder})
-tracks = model.embed_audio(["one.mp3"])
-```
-`onnx/audio_encoder.onnx` takes the front end's features of segments, which `OnnxEncoder` computes in numpy;
-`onnx/text_encoder.onnx` takes tokens of `onnx/tokenizer.json`, in chunks. {differences}
-""",
-}
-TEXTS = """texts = model.encode(["ein langsames Cello", "a bright organ"])
-print(model.similarity(texts, tracks))
-"""
 
 
 class Export(NamedTuple):
@@ -158,16 +128,8 @@ def _head(facts: Facts) -> str:
 
 
 def _use(facts: Facts) -> str:
-    found = ", ".join(f"{value:.1g} ({kind})" for kind, value in facts.export.differences.items())
-    name, hub = facts.export.name, "/" in facts.export.name
-    told = {
-        "name": name,
-        "imports": "from huggingface_hub import snapshot_download\n\n" if hub else "",
-        "folder": f'snapshot_download("{name}")' if hub else f'"{name}"',
-        "texts": TEXTS if facts.model.reads else "print(model.similarity(tracks, tracks))\n",
-        "differences": f"Largest difference of a component when it was exported: {found}.",
-    }
-    return "\n".join(["## Use", "", *(USE[name].format(**told) for name in facts.export.formats)])
+    export = facts.export
+    return usage.use(export.formats, export.name, facts.model.reads, export.differences)
 
 
 def _intended(facts: Facts) -> str:
