@@ -11,7 +11,7 @@ SYNTHETIC, REAL = "synthetic", "real"
 Experiment = tuple[str, tuple[str, ...]]  # of the folder experiments/, and what is changed in it: small budgets
 SYSTEMS: dict[str, dict[str, Experiment]] = {
     "words and audio": {
-        REAL: ("real_small", ("train.epochs=4", "train.validate_every=2")),
+        REAL: ("real_small", ("train.epochs=4", "train.validate_every=4")),
         SYNTHETIC: ("quickstart", ("budget=small", "train.epochs=10")),
     },
     "audio alone": {
