@@ -92,6 +92,7 @@ def test_a_decisive_sentence_after_token_512_is_found(reader: Reader, reviews: l
     assert hits(reader, reviews).mean() > 0.8
 
 
+@pytest.mark.slow
 def test_the_same_texts_cut_at_128_tokens_are_at_chance(reader: Reader, reviews: list[str]) -> None:
     assert reader.encoder.tokenizer is not None
     encoded = reader.encoder.tokenizer.encode_batch(reviews)

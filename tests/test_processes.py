@@ -133,12 +133,14 @@ def test_tensors_of_different_sizes_are_joined(
         assert torch.equal(joined, whole if dim else whole.transpose(0, 1))
 
 
+@pytest.mark.slow
 def test_half_precision_is_joined_too(found: list[dict[str, Any]]) -> None:
     joined, _ = found[0]["gathered half"]
     assert joined.dtype == torch.bfloat16
     assert joined.shape == (2, 4, 3)
 
 
+@pytest.mark.slow
 def test_values_are_shared(found: list[dict[str, Any]]) -> None:
     for rank, one in enumerate(found):
         assert one["state"] == (rank, 2)
@@ -151,10 +153,12 @@ def test_values_are_shared(found: list[dict[str, Any]]) -> None:
         assert torch.equal(one["as_in_main"], torch.zeros(2, 2))
 
 
+@pytest.mark.slow
 def test_the_main_process_is_first_and_the_others_find_what_it_made(found: list[dict[str, Any]]) -> None:
     assert [one["main_first"] for one in found] == ["nothing", "something"]
 
 
+@pytest.mark.slow
 def test_a_mistake_in_one_process_is_one_in_all(found: list[dict[str, Any]]) -> None:
     for one in found:
         assert one["failed in one"] == "one"

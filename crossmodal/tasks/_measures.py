@@ -130,7 +130,7 @@ def chance(tagset: Tagset, truth: Truth) -> dict[str, float]:
     """What is expected of guesses: of exclusive tags any is as likely, independent ones are put in random order."""
     if not tagset.exclusive:
         return multilabel.MultiLabel(truth, np.zeros(truth.shape)).chance()
-    return {"balanced_accuracy": 1 / int((truth == 1).any(axis=0).sum()), "accuracy": 1 / len(tagset.tags)}
+    return dict.fromkeys(("balanced_accuracy", "accuracy"), 1 / len(tagset.tags))
 
 
 def _left_out(tagset: Tagset, truth: Truth) -> dict[str, Any]:
