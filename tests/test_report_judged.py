@@ -111,6 +111,12 @@ def test_curves_end_in_the_corners_and_enclose_the_area(manifest):
     assert recall.guide == ""
 
 
+def test_precision_of_what_is_told_apart_is_whole_to_the_end():
+    truth, scores = np.array([True, True, False, False]), np.array([0.9, 0.8, 0.2, 0.1])
+    assert tagsets._recall(truth, scores).tolist() == [1.0] * len(tagsets.GRID)
+    assert tagsets._recall(truth, -scores)[-1] == 0.5
+
+
 def test_a_class_without_a_mistake_and_one_tag_alone():
     truth = pd.DataFrame({"a": [1, 0, 1], "b": [0, 1, 0]}, index=["x", "y", "z"])
     found = judged("probe", "all", (truth, truth.astype(float)))[1]

@@ -213,5 +213,9 @@ def _roc(truth: NDArray[np.bool_], scores: Floats) -> Floats:
 
 
 def _recall(truth: NDArray[np.bool_], scores: Floats) -> Floats:
+    """Precision along recall; where a recall is reached at several thresholds, the best of them."""
     precision, recall, _ = precision_recall_curve(truth, scores)
-    return np.asarray(np.interp(GRID, recall[::-1], precision[::-1]))
+    reached, place = np.unique(recall, return_inverse=True)
+    best = np.zeros(len(reached))
+    np.maximum.at(best, place, precision)
+    return np.asarray(np.interp(GRID, reached, best))
