@@ -84,10 +84,10 @@ def read(folder: PathLike) -> Results:
     """
     folder = Path(folder)
     if not (folder / RESULTS).is_file():
-        raise InputError(f"{folder} holds no {RESULTS}; crossmodal evaluate, or the end of a training, writes it")
+        raise InputError(f"{folder} holds no {RESULTS}; the end of a training, or evaluate --protocol, writes it")
     found = read_json(folder / RESULTS)
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise InputError(f"{folder / RESULTS} is not of format {FORMAT}; crossmodal evaluate {folder} writes it anew")
+        raise InputError(f"{folder / RESULTS} is not of format {FORMAT}; a version before wrote it, and no samples")
     with np.load(folder / SAMPLES, allow_pickle=False) as arrays:
         samples = {_key(name): Sample(arrays[name], str(arrays[f"{name}|units"])) for name in arrays if _is_value(name)}
     return Results(found, samples, Tables(folder / TABLES))

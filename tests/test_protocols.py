@@ -11,6 +11,7 @@ import yaml
 from tiny import Answer, Trained
 
 from crossmodal import protocols, results
+from crossmodal.cli import main
 from crossmodal.data.manifest import Manifest
 from crossmodal.errors import InputError
 from crossmodal.judging import Judge
@@ -75,6 +76,15 @@ def test_a_run_is_judged_and_the_results_say_how(ask: Answer, run: Path, own: An
 def test_several_names_may_follow_one_option(ask: Answer, run: Path, own: Any) -> None:
     said = ask("evaluate", run, "--protocol", own(), "retrieval")
     assert said.index("mine.yaml: ") < said.index("retrieval: ")
+
+
+def test_one_that_is_refused_keeps_no_other_from_judging(
+    run: Path, own: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(run), "--protocol", "gtzan_filtered", str(own())]) == 2
+    said = capsys.readouterr()
+    assert "neighbours  register/map: " in said.out
+    assert "crossmodal: protocol gtzan_filtered is of gtzan, but the tracks are of synthetic" in said.err
 
 
 def test_other_data_than_the_run_s_own(ask: Answer, fail: Answer, run: Path, own: Any, tmp_path: Path) -> None:

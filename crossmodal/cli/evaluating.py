@@ -71,6 +71,7 @@ def _whole(protocol: Any) -> None:
 
 
 def _by_protocols(run: Path, names: list[str], manifest: Path | None, as_json: bool) -> None:
+    """One after the other; one that is refused keeps none of the others from judging, and is told at the end."""
     from crossmodal import results
     from crossmodal.data.manifest import Manifest
     from crossmodal.judging import Judge
@@ -78,15 +79,23 @@ def _by_protocols(run: Path, names: list[str], manifest: Path | None, as_json: b
 
     told = (lambda text: None) if as_json else say
     judge = Judge(find_run(run), None if manifest is None else Manifest.load(manifest), told)
-    folders = {name: judge.by(name) for name in names}
-    found = {name: results.read(folder).found for name, folder in folders.items()}
-    if as_json:
+    found: dict[str, Any] = {}
+    refused: list[str] = []
+    for name in names:
+        try:
+            folder = judge.by(name)
+        except InputError as error:
+            refused.append(str(error))
+            continue
+        found[name] = results.read(folder).found
+        if not as_json:
+            say(f"{name}: {found[name]['protocol']['title']}")
+            _tell(found[name])
+            say(f"  written to {folder}")
+    if as_json and found:
         say(json.dumps(found, indent=1, ensure_ascii=False))
-        return
-    for name, one in found.items():
-        say(f"{name}: {one['protocol']['title']}")
-        _tell(one)
-        say(f"  written to {folders[name]}")
+    if refused:
+        raise InputError("; and ".join(refused))
 
 
 def _by_tasks(run: Path, task: list[str], part: str, as_json: bool) -> None:
