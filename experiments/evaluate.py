@@ -97,18 +97,17 @@ def jobs(given: argparse.Namespace) -> list[Job]:
 
 
 def run_all(given: argparse.Namespace, names: list[str]) -> dict[Job, Path]:
-    """The runs' folders. The first of each data set is alone, since it makes what the others share."""
+    """The runs' folders. The first of each data set goes before the others, since it makes what they share."""
     every, found = jobs(given), {}
     first = [next(job for job in reversed(every) if job.data == data) for data in {job.data: 0 for job in every}]
     began = time.monotonic()
     with ProcessPoolExecutor(given.at_once, get_context("spawn")) as pool:
-        for stage in ([[job] for job in first], [[job for job in every if job not in first]]):
-            for some in stage:
-                waiting = {job: pool.submit(work, job, names) for job in some}
-                for job, future in waiting.items():
-                    found[job], seconds = future.result()
-                    told = f"{job.data}, {job.system}, seed {job.seed}: {seconds:.0f} s of processor time"
-                    print(f"{time.monotonic() - began:6.0f} s  {told}", flush=True)
+        for stage in (first, [job for job in every if job not in first]):
+            waiting = {job: pool.submit(work, job, names) for job in stage}
+            for job, future in waiting.items():
+                found[job], seconds = future.result()
+                told = f"{job.data}, {job.system}, seed {job.seed}: {seconds:.0f} s of processor time"
+                print(f"{time.monotonic() - began:6.0f} s  {told}", flush=True)
     return {job: found[job] for job in every}
 
 
