@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from crossmodal import config as configs
-from crossmodal import registry, report
+from crossmodal import guards, registry, report
 from crossmodal import settings as plain
 from crossmodal.config import Config
 from crossmodal.data.catalogue import catalogue
 from crossmodal.data.engine import Engine
+from crossmodal.data.leakage import Leak
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.splits import split_hash
 from crossmodal.data.store import FeatureStore
@@ -33,6 +34,7 @@ from crossmodal.tasks._queries import tag_queries
 from crossmodal.types import PathLike
 
 Say = Callable[[str], None]
+RARE = 0.1  # a chance that a figure exceeds by times, not by points
 
 
 class Evaluation(NamedTuple):
@@ -137,13 +139,22 @@ def finish(run: Run, embedded: Embedded, say: Say) -> dict[str, Any]:
     index = build_index(run.folder / "index", embedded.part("test"), vectors, queries=queries)
     asked = {text: ask(index, embedded.model, text, 5) for text in run.config.queries}
     examples = [{"query": text, "hits": [as_dict(hit) for hit in hits]} for text, hits in asked.items()]
+    known, leaks = guarded(run, embedded)
     results = {"experiment": run.config.name, "seed": run.config.seed, **evaluation.results, "examples": examples}
+    results["guards"] = {"leaks": [leak._asdict() for leak in leaks], "collapse": known}
     write_results(run.folder, results, evaluation.judgements)
     page = report.write(run, embedded, results, tables_of(evaluation.judgements))
-    for line in [*summary(results), *report.alarms(run)]:
+    alarms = [*report.alarms(run), *guards.told(leaks), *guards.collapses(known, run.config.train.epochs > 0)]
+    for line in [*summary(results), *alarms]:
         say(line)
     say(f"run {run.folder}: model/, index/, results.json; {len(skipped)} skipped (see skipped.csv); open {page}")
     return results
+
+
+def guarded(run: Run, embedded: Embedded) -> tuple[dict[str, Any], list[Leak]]:
+    """How the towers spread on the test part, and what its tracks share with others by name, to be told."""
+    reads = any(registry.find("tasks", task).reads for task in run.config.tasks)
+    return guards.spreads(embedded, "test", reads), guards.leaks(embedded.manifest, embedded.split)
 
 
 def every_skip(embedded: Embedded, vectors: Vectors) -> list[Skipped]:
@@ -192,8 +203,9 @@ def line(found: Mapping[str, Any]) -> str:
     text = f"{found['value']:.3f}"
     if found.get("low") is not None:
         text += f" [{found['low']:.3f}, {found['high']:.3f}]"
-    if found.get("chance") is not None:
-        text += f", chance {found['chance']:.4f} ({found['value'] / found['chance']:.0f}x)"
+    if (chance := found.get("chance")) is not None:
+        text += f", chance {chance:.4f}"
+        text += f" ({found['value'] / chance:.0f}x)" if 0 < chance < RARE and found["value"] > chance else ""
     return text + f", {found['queries']} queries, {found['candidates']} candidates"
 
 

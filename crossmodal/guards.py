@@ -140,12 +140,23 @@ def collapse(embedded: Embedded, part: str = "test", reads: bool = True, trained
     Returns:
         For ``audio``, and ``text`` if it was looked at: how many ``vectors``, their ``deviation`` and ``rank``.
     """
+    found = spreads(embedded, part, reads)
+    if lines := collapses(found, trained):
+        raise InputError(f"the model {embedded.model.fingerprint} has collapsed: {'; '.join(lines)}")
+    return found
+
+
+def spreads(embedded: Embedded, part: str, reads: bool) -> dict[str, Any]:
+    """What `collapse` returns, whether a tower has collapsed or not."""
     found = {"audio": _spread("audio", embedded.vectors(part).vectors)}
     if reads and embedded.model.reads and len(texts := wordings(embedded.part(part))) > 1:
         found["text"] = _spread("text", embedded.texts(texts))
-    if lines := [line for name, spread in found.items() if (line := collapsed(name, spread, trained))]:
-        raise InputError(f"the model {embedded.model.fingerprint} has collapsed: {'; '.join(lines)}")
     return found
+
+
+def collapses(found: Mapping[str, Mapping[str, float]], trained: bool) -> list[str]:
+    """A line for each tower of `spreads` that has collapsed."""
+    return [line for name, spread in found.items() if (line := collapsed(name, spread, trained))]
 
 
 def wordings(part: Manifest) -> list[str]:

@@ -347,6 +347,7 @@ class Task(Protocol):
     """One evaluation; ``primary`` names the metric that sums it up: greater is better unless it says otherwise."""
 
     primary: ClassVar[str]
+    reads: ClassVar[bool] = False  # whether it asks with words
 
     def evaluate(self, embedded: Any, part: str = "test") -> Judgement:
         """What the task finds of a model beside its data, an `Embedded`, on one part of its split."""

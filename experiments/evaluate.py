@@ -22,7 +22,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from evaluate_systems import ELSEWHERE, REAL, RECORD, ROOT, SYNTHETIC, SYSTEMS, Job, protocol_of
+from evaluate_systems import ALLOWED, ELSEWHERE, REAL, RECORD, ROOT, SYNTHETIC, SYSTEMS, Job, protocol_of
 
 
 def trained(job: Job) -> Any:
@@ -49,7 +49,7 @@ def by_protocols(run: Any, data: str, names: list[str]) -> dict[str, dict[str, A
 
     record = run.folder / RECORD
     known: dict[str, dict[str, Any]] = read_json(record) if record.is_file() else {}
-    judge = Judge(run, None, print)
+    judge = Judge(run, None, print, ALLOWED)
     for name in names:
         path = protocol_of(name, data)
         folder, protocol = run.folder / FOLDER / Path(path).stem, protocols.load(path)

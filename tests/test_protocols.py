@@ -12,7 +12,9 @@ from tiny import Answer, Trained
 
 from crossmodal import protocols, results
 from crossmodal.cli import main
+from crossmodal.cli.evaluating import evaluate
 from crossmodal.data.manifest import Manifest
+from crossmodal.data.splits import split_hash
 from crossmodal.errors import InputError
 from crossmodal.judging import Judge
 from crossmodal.model import DualEncoder
@@ -94,8 +96,10 @@ def test_other_data_than_the_run_s_own(ask: Answer, fail: Answer, run: Path, own
     refused = own(data={"source": "synthetic", "split": "combination", "hash": "0" * 16})
     assert "has hash" in fail("evaluate", run, "--protocol", refused, "--manifest", tmp_path / "smaller")
     ask("evaluate", run, "--protocol", own(), "--manifest", tmp_path / "smaller")
-    found = results.read(run / "protocols" / "mine").found
+    (folder,) = (run / "protocols").glob("mine@synthetic-*")
+    found = results.read(folder).found
     assert found["data"]["tracks"] == len(tracks) - 2
+    assert folder.name.endswith(found["split"]["hash"][:8])
 
 
 def test_what_does_not_suit_is_refused(fail: Answer, run: Path, own: Any) -> None:
@@ -109,7 +113,14 @@ def test_what_does_not_suit_is_refused(fail: Answer, run: Path, own: Any) -> Non
     assert "no protocol 'retreival'" in fail("evaluate", run, "--protocol", "retreival")
     assert "--task does not go with" in fail("evaluate", run, "--protocol", "retrieval", "--task", "retrieval")
     assert "needs a run's folder" in fail("evaluate")
-    assert "extra does not go with" in fail("evaluate", run, "extra")
+    assert "names of protocols follow --protocol" in fail("evaluate", run, "linear")
+    assert "--part is 'tset'" in fail("evaluate", run, "--part", "tset")
+    assert "--allow is 'artists'" in fail("evaluate", run, "--protocol", "linear", "--allow", "artists")
+    assert "--allow does not go with tasks" in fail("evaluate", run, "--allow", "artist")
+    assert "no protocol 'nope'" in fail("evaluate", run, "--protocol", "linear", "nope")
+    assert "give them with --manifest" in refused(needs=["manifest"])
+    taken = own().rename(own().with_name("linear.yaml"))
+    assert "called as a protocol of the package" in fail("evaluate", run, "--protocol", taken)
 
 
 def test_a_model_of_audio_alone_is_not_asked_with_words(monkeypatch: pytest.MonkeyPatch, run: Path) -> None:
@@ -129,12 +140,28 @@ def test_a_planted_leak_is_refused_where_it_is_forbidden_and_told_where_it_is_no
     tracks.loc[tracks["track_id"].isin([train, test]), "artist"] = "The Same"
     replace(manifest, tracks=tracks).save(tmp_path / "leaky")
     judge = Judge(find_run(run), Manifest.load(tmp_path / "leaky"), print)
-    with pytest.raises(InputError, match=rf"the artist of 1 of .*: {test} and {train} \(The Same\)"):
-        judge.by(str(own(forbids=["artist"])))
-    said = ask("evaluate", run, "--protocol", own(forbids=[]), "--manifest", tmp_path / "leaky")
-    assert f"{test} and {train} (The Same)" in said
-    leaks = results.read(run / "protocols" / "mine").found["guards"]["leaks"]
-    assert {leak["kind"]: leak["tracks"] for leak in leaks if leak["of"] == "split"}["artist"] == 1
+    for name in ("linear", "retrieval", str(own(forbids=["artist"]))):
+        with pytest.raises(InputError, match=rf"the artist of 1 of .*: {test} and {train} \(The Same\)"):
+            judge.by(name)
+    for forbids, allow in (([], ()), (["artist"], ("--allow", "artist"))):
+        given = ("--manifest", tmp_path / "leaky", "--protocol", own(forbids=forbids))
+        said = ask("evaluate", run, *given, *allow)
+        assert f"{test} and {train} (The Same)" in said
+    (folder,) = (run / "protocols").glob(f"mine@synthetic-{split_hash(manifest, 'combination')[:8]}")
+    found = results.read(folder).found
+    assert found["protocol"]["allowed"] == ["artist"]
+    leaks = {leak["kind"]: leak["tracks"] for leak in found["guards"]["leaks"] if leak["of"] == "split"}
+    assert leaks["artist"] == 1
+
+
+def test_the_very_same_file_is_refused_as_its_copies_are(run: Path, tmp_path: Path) -> None:
+    manifest = Manifest.load(run / "manifest")
+    parts = manifest.parts("combination")
+    train, test = (parts.index[parts == part][0] for part in ("train", "test"))
+    paths = manifest.tracks["path"].where(manifest.tracks["track_id"] != test, str(manifest.path(train)))
+    judge = Judge(find_run(run), replace(manifest, tracks=manifest.tracks.assign(path=paths)), print)
+    with pytest.raises(InputError, match=f"the file of 1 of .*{test} and {train}"):
+        judge.by("linear")
 
 
 def test_a_collapsed_text_tower_is_refused_where_words_are_asked(run: Path, own: Any, tmp_path: Path) -> None:
@@ -147,3 +174,5 @@ def test_a_collapsed_text_tower_is_refused_where_words_are_asked(run: Path, own:
     with pytest.raises(InputError, match="text vectors are nearly equal"):
         judge.by("retrieval")
     judge.by(str(own()))
+    with pytest.raises(InputError, match="text vectors are nearly equal"):
+        evaluate(copy, task=["retrieval.draws=0"])

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from crossmodal.cli.shared import say
-from crossmodal.errors import InputError
+from crossmodal.errors import InputError, listed
 
 
 def evaluate(
@@ -17,6 +17,7 @@ def evaluate(
     more: Annotated[list[str] | None, typer.Argument(help="Further protocols.", show_default=False)] = None,
     protocol: Annotated[list[str] | None, typer.Option(help="A protocol, or a .yaml file of one's own.")] = None,
     manifest: Annotated[Path | None, typer.Option(help="A manifest's folder: other data than the run's own.")] = None,
+    allow: Annotated[list[str] | None, typer.Option(help="A leak that a protocol forbids: tell it only.")] = None,
     task: Annotated[list[str] | None, typer.Option(help="A task: retrieval, or probe.tagsets=[makam].")] = None,
     part: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
     show: Annotated[bool, typer.Option("--list", help="Show the protocols, or all of those that are named.")] = False,
@@ -30,9 +31,11 @@ def evaluate(
         raise InputError("evaluate needs a run's folder; --list shows the protocols without one")
     elif protocol:
         _refuse_both("--protocol", "--task" if task else None, "--part" if part != "test" else None)
-        _by_protocols(run, names, manifest, as_json)
+        _by_protocols(run, names, manifest, allow or [], as_json)
+    elif more:
+        raise InputError(f"{more[0]!r} stands alone; names of protocols follow --protocol")
     else:
-        _refuse_both("tasks", more[0] if more else None, "--manifest" if manifest else None)
+        _refuse_both("tasks", "--manifest" if manifest else None, "--allow" if allow else None)
         _by_tasks(run, task or [], part, as_json)
 
 
@@ -70,15 +73,21 @@ def _whole(protocol: Any) -> None:
         say(f"used by: {paper}")
 
 
-def _by_protocols(run: Path, names: list[str], manifest: Path | None, as_json: bool) -> None:
+def _by_protocols(run: Path, names: list[str], manifest: Path | None, allow: list[str], as_json: bool) -> None:
     """One after the other; one that is refused keeps none of the others from judging, and is told at the end."""
-    from crossmodal import results
+    from crossmodal import protocols, results
+    from crossmodal.data.leakage import KINDS
     from crossmodal.data.manifest import Manifest
     from crossmodal.judging import Judge
     from crossmodal.runs import find_run
 
+    if unknown := sorted(set(allow) - set(KINDS)):
+        raise InputError(f"--allow is {unknown[0]!r}; valid are {listed(KINDS)}")
+    allowed = [kind for kind in KINDS if kind in allow]
     told = (lambda text: None) if as_json else say
-    judge = Judge(find_run(run), None if manifest is None else Manifest.load(manifest), told)
+    judge = Judge(find_run(run), None if manifest is None else Manifest.load(manifest), told, allowed)
+    for name in names:
+        protocols.load(name)
     found: dict[str, Any] = {}
     refused: list[str] = []
     for name in names:
@@ -99,11 +108,18 @@ def _by_protocols(run: Path, names: list[str], manifest: Path | None, as_json: b
 
 
 def _by_tasks(run: Path, task: list[str], part: str, as_json: bool) -> None:
+    from crossmodal import guards, registry
+    from crossmodal.data.manifest import PARTS
     from crossmodal.evaluation import evaluate as judged
     from crossmodal.evaluation import open_run, task_settings
 
+    if part not in PARTS:
+        raise InputError(f"--part is {part!r}; valid are {listed(PARTS)}")
     opened, embedded = open_run(run)
-    results = judged(embedded, task_settings(task) if task else opened.config.tasks, part)
+    tasks = task_settings(task) if task else opened.config.tasks
+    reads = any(registry.find("tasks", name).reads for name in tasks)
+    spread = guards.collapse(embedded, part, reads, trained=opened.config.train.epochs > 0)
+    results = judged(embedded, tasks, part) | {"guards": {"leaks": [], "collapse": spread}}
     if as_json:
         say(json.dumps(results, indent=1))
     else:

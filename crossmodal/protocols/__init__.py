@@ -78,7 +78,7 @@ class Protocol:
         tasks: by name, with their settings, as an experiment names them.
         about: features, head, selection, metrics, and where it departs from the papers.
         forbids: what the test part may share neither with train and valid nor with what the run was trained on.
-        needs: ``text`` where the model must read.
+        needs: ``text`` where the model must read, ``manifest`` where the data must be other than the run's own.
         papers: that reported figures in this way.
     """
 
@@ -87,7 +87,7 @@ class Protocol:
     tasks: dict[str, dict[str, Any]]
     about: str = ""
     forbids: list[Kind] = field(default_factory=list)
-    needs: list[Literal["text"]] = field(default_factory=list)
+    needs: list[Literal["text", "manifest"]] = field(default_factory=list)
     papers: list[str] = field(default_factory=list)
 
 
@@ -103,6 +103,8 @@ def load(name: str) -> Protocol:
         InputError: there is none, or it lacks something, or holds something that is unknown or of the wrong type.
     """
     path = Path(name) if name.endswith(".yaml") else FOLDER / f"{name}.yaml"
+    if path.parent != FOLDER and path.stem in names():
+        raise InputError(f"{path} is called as a protocol of the package is; its results would be taken for that one's")
     if path.parent == FOLDER and name not in names():
         raise InputError(f"there is no protocol {name!r}; there are {listed(names(), 50)}{nearest(name, names())}")
     return settings.built(Protocol, config.read(path), str(path))

@@ -51,6 +51,7 @@ class Retrieval(Task):
     """
 
     primary: ClassVar[str] = "text_to_audio/recall@10"
+    reads: ClassVar[bool] = True
 
     def __init__(
         self,

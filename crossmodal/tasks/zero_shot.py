@@ -61,6 +61,7 @@ class ZeroShot(Task):
     """
 
     primary: ClassVar[str] = "text_to_audio/map"
+    reads: ClassVar[bool] = True
 
     def __init__(
         self,
