@@ -27,7 +27,7 @@ def test_evaluate(work, trained):
     printed = run(read(NOTEBOOK), {"work": str(work), "tasks": TASKS, "tagset": "tempo"})
     results = json.loads((trained / "results.json").read_text())
     same = len(results["tasks"]["retrieval"]["metrics"])
-    assert f"sound: 12 vectors, {same + 1} figures, {same} of them equal to those of training" in printed
+    assert f"sound: 12 vectors, {same + 3} figures, {same} of them equal to those of training" in printed
     figures = pd.read_csv(work / "export" / "figures.csv").set_index(["task", "metric"])
     metric = "text_to_audio/recall@10"
     assert figures.loc[("retrieval", metric), "value"] == results["tasks"]["retrieval"]["metrics"][metric]["value"]
