@@ -6,7 +6,7 @@
 Descriptors that are not learnt, an encoder that is not trained, one that is trained with words and one without: on the
 synthetic orchestra, and on the real clips of FOLDER where there is such a folder. Runs that are finished are not
 repeated, and neither is a protocol that they were judged by: a killed evaluation goes on, and one of a changed
-experiment or protocol does only what has changed.
+experiment, or of other settings of a protocol, does only what has changed. Changed code is not noticed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def by_protocols(run: Any, data: str, names: list[str]) -> dict[str, dict[str, A
         path = protocol_of(name, data)
         folder, protocol = run.folder / FOLDER / Path(path).stem, protocols.load(path)
         done = results.read(folder).found if (folder / results.RESULTS).is_file() else {"tasks": {}}
-        if {task: found["settings"] for task, found in done["tasks"].items()} == protocol.tasks:
+        settings = {task: found["settings"] for task, found in done["tasks"].items()}
+        if settings == protocol.tasks and done["protocol"]["forbids"] == protocol.forbids:
             continue
         began = time.process_time()
         try:

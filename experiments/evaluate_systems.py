@@ -11,12 +11,12 @@ SYNTHETIC, REAL = "synthetic", "real"
 Experiment = tuple[str, tuple[str, ...]]  # of the folder experiments/, and what is changed in it: small budgets
 SYSTEMS: dict[str, dict[str, Experiment]] = {
     "words and audio": {
-        REAL: ("real_small", ("train.epochs=4", "train.validate_every=4")),
-        SYNTHETIC: ("quickstart", ("budget=small", "train.epochs=10")),
+        REAL: ("real_small", ("train.epochs=2", "train.validate_every=2")),
+        SYNTHETIC: ("quickstart", ("budget=small", "train.epochs=8")),
     },
     "audio alone": {
-        REAL: ("real_ssl", ("train.epochs=3", "train.validate_every=3")),
-        SYNTHETIC: ("ssl_quickstart", ("budget=small", "train.epochs=6", "train.validate_every=6")),
+        REAL: ("real_ssl", ("train.epochs=2", "train.validate_every=2", "window_s=1.5")),
+        SYNTHETIC: ("ssl_quickstart", ("budget=small", "train.epochs=5", "train.validate_every=5")),
     },
     "untrained": {
         REAL: ("real_small", ("train.epochs=0",)),
