@@ -157,7 +157,12 @@ def systems(given: Sequence[str], protocol: str | None = None) -> tuple[list[Sys
 def _named(argument: str) -> tuple[str, Path]:
     """``name=RUN`` in its two parts; a folder may hold the sign, too."""
     name, sign, folder = argument.partition("=")
-    return (name, Path(folder)) if sign and not Path(argument).exists() else ("", Path(argument))
+    if not sign or Path(argument).exists():
+        name, sign, folder = "", "", argument
+    if not folder.strip() or (sign and not name.strip()):
+        lacking = "name" if folder.strip() else "folder"
+        raise InputError(f"{argument!r} lacks the {lacking}; valid is RUN or name=RUN")
+    return name, Path(folder)
 
 
 def _runs(folder: Path, protocol: str | None) -> tuple[list[Judged], list[str]]:

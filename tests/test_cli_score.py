@@ -160,6 +160,45 @@ def test_mistakes_are_one_line(fail: Answer, tables: tuple[Path, Path], tmp_path
     assert fail("score", *tables) == "scores must be finite, but are not for t7, y"
 
 
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        (("--retrieval", "--per-tag"), "--retrieval has figures of queries alone; leave --per-tag out"),
+        (("--retrieval", "--per-clip"), "--retrieval has figures of queries alone; leave --per-clip out"),
+        (("--retrieval", "--valid", "truth", "scores"), "--retrieval has figures of queries alone; leave --valid out"),
+        (("--draws", 0, "--groups", "groups"), "--draws 0 has no samples; leave --groups out"),
+        (("--draws", 0, "--against", "scores", "--seed", 3), "--draws 0 has no samples; leave --against, --seed out"),
+        (
+            ("--valid", "truth", "scores", "--against", "scores"),
+            "thresholds are of one system, --against another; leave --valid out",
+        ),
+    ],
+)
+def test_options_of_which_nothing_would_come_are_refused(
+    fail: Answer, tables: tuple[Path, Path], given: tuple[object, ...], refused: str
+) -> None:
+    known = {"truth": tables[0], "scores": tables[1], "groups": tables[0].with_name("groups.csv")}
+    assert fail("score", *tables, *(known.get(str(each), each) for each in given)) == refused
+
+
+def test_options_that_the_tables_have_nothing_for_are_refused(
+    ask: Answer, fail: Answer, tables: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "true.csv").write_text("id,genre\na,rock\nb,pop\n")
+    (tmp_path / "tags.txt").write_text("rock\npop\n")
+    classes = (tmp_path / "true.csv", tmp_path / "true.csv")
+    told = "no row has figures of its own, by scores of several tags or classes; leave --per-clip out"
+    assert fail("score", *classes, "--per-clip", "--draws", 0) == told
+    assert fail("score", *classes, "--tags", tmp_path / "tags.txt").endswith(
+        "1 columns of values, but there are 2 names"
+    )
+    assert fail("score", *classes, "--valid", *tables).endswith("leave --valid out")
+    lines = tables[1].read_text().splitlines()
+    (tmp_path / "fewer.tsv").write_text("\n".join(lines[2:]))
+    told = ask("score", *tables, "--valid", tables[0], tmp_path / "fewer.tsv", "--common", "--draws", 0)
+    assert f"left out: 2 ids not in {tmp_path / 'fewer.tsv'}: t28, t29" in told  # of --valid, too
+
+
 @pytest.mark.slow
 def test_the_command_loads_neither_torch_nor_transformers(tables: tuple[Path, Path]) -> None:
     code = (

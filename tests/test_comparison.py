@@ -246,3 +246,12 @@ def test_the_command_prints_and_writes_all_forms(make, ask, fail, tmp_path):
     ]
     assert (tmp_path / "x.tex").read_text().startswith("% \\usepackage{booktabs}")
     assert "was not judged by protocol" in fail("compare", bad, "--protocol", "nothing")
+
+
+def test_a_run_without_a_name_or_a_name_without_a_run_is_refused(make, ask, fail):
+    run = make("a/1", 0.6)
+    assert fail("compare", f"{run}=") == f"'{run}=' lacks the folder; valid is RUN or name=RUN"
+    assert fail("compare", f"={run}") == f"'={run}' lacks the name; valid is RUN or name=RUN"
+    for nothing in ("", "="):
+        assert fail("compare", nothing) == f"'{nothing}' lacks the folder; valid is RUN or name=RUN"
+    assert ask("compare", run) == ask("compare", make("=c", 0.6))  # a folder may hold the sign

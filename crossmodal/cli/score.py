@@ -60,15 +60,22 @@ def score(
     from crossmodal.scoring import differences, retrieve
     from crossmodal.scoring import score as judged
 
+    by = {"--per-tag": per_tag, "--per-clip": per_clip, "--valid": valid}
+    _refuse_beside(retrieval, "--retrieval has figures of queries alone", by)
+    _refuse_beside(not draws, "--draws 0 has no samples", {"--groups": groups, "--against": against, "--seed": seed})
+    _refuse_beside(bool(against), "thresholds are of one system, --against another", {"--valid": valid})
     names = _lines(tags) if tags else None
     (one, other, *rival), left_out = _read([truth, scores, *([against] if against else [])], names, header, common)
     units = Units(one.ids, _groups(groups, one.ids) if groups else one.ids, draws, seed)
-    known = _read(list(valid), names, header, common)[0] if valid else None
+    known, lacking = _read(list(valid), names, header, common) if valid else (None, {})
+    left_out |= lacking
 
     def judge(table: Table) -> Scored:
         return retrieve(one, table, units) if retrieval else judged(one, table, units, known)
 
     found = judge(other)
+    if per_clip and not found.rows:
+        raise InputError("no row has figures of its own, by scores of several tags or classes; leave --per-clip out")
     tests = differences(found, judge(*rival)) if rival else {}
     if as_json:
         tested = {"against": {"path": str(against), "differences": tests}} if against else {}
@@ -78,6 +85,12 @@ def score(
         _tell_tests(tests, against)
 
 
+def _refuse_beside(given: bool, why: str, others: dict[str, object]) -> None:
+    """Refuse options of which nothing would come beside one that is given."""
+    if given and (refused := [option for option, value in others.items() if value]):
+        raise InputError(f"{why}; leave {', '.join(refused)} out")
+
+
 def _read(paths: list[Path], names: list[str] | None, header: bool | None, common: bool) -> tuple[list[Table], Kept]:
     """Truth and the scores of one system or more, all of the same rows and columns, and what was left out."""
     from crossmodal.data.aligned import align
@@ -85,7 +98,8 @@ def _read(paths: list[Path], names: list[str] | None, header: bool | None, commo
 
     tables = [read(path, header) for path in paths]
     if names is not None:
-        tables = [table.rename(names) if len(table.columns) > 1 else table for table in tables]
+        single = all(len(table.columns) == 1 for table in tables)
+        tables = [table.rename(names) if single or len(table.columns) > 1 else table for table in tables]
     truth, *systems = tables
     left_out: Kept = {}
     for system in systems:
