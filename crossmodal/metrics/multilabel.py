@@ -92,7 +92,8 @@ def evaluate(truth: Labels, scores: NDArray[np.floating], drawn: Ints | None = N
     tags, together = found.macro(drawn), found.together(drawn)
     clips = found.by_clip()
     weights = np.ones(len(truth)) if drawn is None else drawn
-    by_clip = [float(np.average(f[known], weights=weights[known])) for f in clips if (known := ~np.isnan(f)).any()]
+    known = (weights > 0) & ~np.isnan(clips.roc_auc)
+    by_clip = [float(np.average(f[known], weights=weights[known])) for f in clips] if known.any() else None
     over = dict(zip(NAMES, [*tags, *(float(f[0]) for f in together)], strict=True))
     return over | dict(zip(BY_CLIP, by_clip or [float("nan")] * 2, strict=True))
 

@@ -27,6 +27,20 @@ def test_equals_a_plain_loop_over_groups() -> None:
     assert found == pytest.approx((0.6, np.quantile(means, 0.1), np.quantile(means, 0.9)))
 
 
+def test_200_cases_equal_a_plain_loop() -> None:
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        values, groups = rng.integers(5, size=12) / 4, rng.integers(6, size=12)
+        members = [values[groups == group].tolist() for group in np.unique(groups)]
+        draw, means = np.random.default_rng(seed), []
+        for _ in range(21):
+            drawn = [value for group in draw.integers(len(members), size=len(members)) for value in members[group]]
+            means.append(sum(drawn) / len(drawn))
+        means.sort()
+        expected = sum(values.tolist()) / 12, means[2], means[18]
+        assert bootstrap(values, groups, draws=21, seed=seed, level=0.8) == pytest.approx(expected, rel=1e-12)
+
+
 def test_groups_that_are_alike_widen_the_interval() -> None:
     values = np.repeat(np.random.default_rng(1).random(40), 25)
     apart, together = bootstrap(values), bootstrap(values, np.repeat(np.arange(40), 25))

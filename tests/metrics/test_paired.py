@@ -44,6 +44,36 @@ def test_p_is_below_the_level_where_the_interval_leaves_out_zero() -> None:
     assert same == (0, 0, 0, 1)
 
 
+def bounds(values):
+    """The 2.5 % and 97.5 % quantiles, between the two nearest of the sorted values."""
+    ordered = sorted(values)
+    places = [share * (len(ordered) - 1) for share in (0.025, 0.975)]
+    return [
+        ordered[int(p)] + (p - int(p)) * (ordered[min(int(p) + 1, len(ordered) - 1)] - ordered[int(p)]) for p in places
+    ]
+
+
+def test_200_pairs_of_systems_equal_a_plain_loop() -> None:
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        one, other = rng.integers(-2, 6, size=(2, 41)) / 4 + [[seed % 5 / 4], [0]]  # many are equal
+        found = paired_bootstrap(one.mean(), one, other.mean(), other)
+        each = [a - b for a, b in zip(one.tolist(), other.tolist(), strict=True)]
+        tail = min(sum(d <= 0 for d in each), sum(d >= 0 for d in each))
+        expected = [one.mean() - other.mean(), *bounds(each), min(1, 2 * (tail + 1) / 42)]
+        assert list(found) == pytest.approx(expected, rel=1e-12, abs=1e-12), seed
+
+
+def test_200_lists_of_p_equal_holm_s_rule_in_a_plain_loop() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        p = (rng.integers(0, 11, size=rng.integers(1, 8)) / 40).tolist()
+        ordered = sorted(p)
+        steps = [min(1, (len(p) - place) * value) for place, value in enumerate(ordered)]
+        expected = [max(step for step, value in zip(steps, ordered, strict=True) if value <= own) for own in p]
+        assert holm(p).tolist() == pytest.approx(expected)
+
+
 def test_one_seed_has_the_plain_interval() -> None:
     (a, _), (drawn, _) = systems(1, gap=0.0)
     found = pooled([a.mean()], drawn[None], seed=5)
@@ -81,7 +111,7 @@ def test_seeds_of_two_systems_are_drawn_apart() -> None:
 
 def test_sign_flips_equal_a_plain_loop_over_all_of_them() -> None:
     rng = np.random.default_rng(0)
-    for _ in range(50):
+    for _ in range(200):
         values = rng.integers(-3, 6, size=8) / 2
         names = np.array(list("aabcdeff"))
         sums = [values[names == name].sum() for name in "abcdef"]

@@ -67,7 +67,7 @@ def by_loops(scores: list[float], relevant: list[bool], exclude: list[bool], ks:
 @pytest.mark.parametrize("levels", [1, 2, 5, None])
 @pytest.mark.parametrize("masked", [False, True])
 def test_200_queries_equal_a_plain_loop_with_ties_and_several_relevant_items(levels: int | None, masked: bool) -> None:
-    scores, relevance, exclude = example(queries=25, levels=levels)
+    scores, relevance, exclude = example(queries=32, levels=levels)
     ks = (1, 3, 10, 50)
     found = per_query(scores, relevance, IDS, exclude if masked else None, ks=ks)
     exclude &= masked
@@ -80,7 +80,22 @@ def test_200_queries_equal_a_plain_loop_with_ties_and_several_relevant_items(lev
         scored += 1
         expected = by_loops(scores[row].tolist(), relevance[row].tolist(), exclude[row].tolist(), ks)
         assert values == pytest.approx(expected, rel=1e-12)
-    assert 15 < scored < len(scores)
+    assert 25 <= scored < len(scores)
+
+
+def test_200_tables_equal_a_plain_loop_in_means_and_median_rank() -> None:
+    ks = (1, 3, 10)
+    for seed in range(200):
+        scores, relevance, exclude = example(6, 12, seed, levels=[1, 2, 5, None][seed % 4])
+        relevance[1:3, :3], exclude[1:3, 0] = True, False
+        found = evaluate("a", scores, relevance, IDS[:12], exclude, ks=ks)
+        tables = zip(scores.tolist(), relevance.tolist(), exclude.tolist(), strict=True)
+        rows = [by_loops(s, r, e, ks) for s, r, e in tables if any(t and not x for t, x in zip(r, e, strict=True))]
+        expected = {f"a/{name}": sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+        ranks = sorted(row["median_rank"] for row in rows)
+        expected["a/median_rank"] = (ranks[(len(ranks) - 1) // 2] + ranks[len(ranks) // 2]) / 2
+        expected |= {"a/queries": len(rows), "a/queries_without_relevant": 6 - len(rows)}
+        assert found == pytest.approx(expected, rel=1e-12), seed
 
 
 def test_summary_is_the_mean_of_the_queries_that_have_relevant_items() -> None:

@@ -62,6 +62,23 @@ def by_loops(scores, labels, weights, words, bins):
     return total / sum(weights)
 
 
+def test_200_cases_equal_plain_loops():
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        scores, labels = rng.integers(-2, 12, size=14) / 10 + 0.003, rng.random(14) < 0.4
+        weights, words = rng.integers(1, 4, size=14) / 2, rng.integers(2, size=14)
+        rows = list(zip(scores.tolist(), labels.tolist(), weights.tolist(), strict=True))
+        hits = [(s, w) for s, label, w in rows if label]
+        shares = [sum(w for s, w in hits if s >= t) / sum(w for s, _, w in rows if s >= t) for t, _ in hits]
+        mass = sum(w for _, w in hits)
+        precise = sum(p * w for p, (_, w) in zip(shares, hits, strict=True)) / mass if hits else np.nan
+        assert average_precision(scores, labels, weights) == pytest.approx(precise, rel=1e-12, nan_ok=True)
+        squares = sum(w * (s - label) ** 2 for s, label, w in rows) / weights.sum()
+        assert brier(scores, labels, weights) == pytest.approx(squares, rel=1e-12)
+        each = by_loops(scores.tolist(), labels.tolist(), weights.tolist(), words.tolist(), 4)
+        assert calibration_error(scores, labels, weights, words, 4) == pytest.approx(each, rel=1e-12, abs=1e-15)
+
+
 @pytest.mark.parametrize("bins", [1, 4, 15])
 def test_calibration_error_by_loops(items, bins):
     scores, labels, weights, words = items

@@ -54,6 +54,29 @@ def test_f1_equals_scikit_learn_over_the_tags_that_some_item_has(seed: int, weig
     assert f1(unknown, more, thresholds) == f1(truth, scores, thresholds)
 
 
+def by_loops(truth, scores, thresholds):
+    """The counts of each tag, an item at a time."""
+    each, right, both, times = [], 0, 0, []
+    for tag, threshold in enumerate(thresholds):
+        known = [(t[tag] == 1, s[tag] >= threshold) for t, s in zip(truth, scores, strict=True) if t[tag] != -1]
+        has = sum(true for true, _ in known)
+        if has and not np.isnan(threshold):
+            found, told = sum(true and is_told for true, is_told in known), sum(is_told for _, is_told in known)
+            each.append(2 * found / (has + told))
+            right, both, times = right + found, both + has + told, [*times, has]
+    weighted = sum(f * n for f, n in zip(each, times, strict=True)) / sum(times)
+    return {"macro_f1": sum(each) / len(each), "micro_f1": 2 * right / both, "weighted_f1": weighted}
+
+
+def test_200_tables_equal_a_plain_loop() -> None:
+    for seed in range(200):
+        truth, scores, drawn = example(seed, clips=12, tags=5)
+        truth[np.random.default_rng(seed).random(truth.shape) < 0.1] = -1
+        rows, thresholds = np.repeat(np.arange(12), drawn), best_thresholds(*example(seed + 200, clips=12, tags=5)[:2])
+        expected = by_loops(truth[rows].tolist(), scores[rows].tolist(), thresholds.tolist())
+        assert f1(truth, scores, thresholds, drawn) == pytest.approx(expected, rel=1e-12), seed
+
+
 def test_nothing_to_judge_has_no_f1_and_what_does_not_fit_is_told() -> None:
     truth, scores, _ = example(0)
     assert np.isnan(list(f1(np.zeros_like(truth), scores, np.zeros(10)).values())).all()
