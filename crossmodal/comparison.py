@@ -4,7 +4,7 @@ A *system* is one run, or several of the same experiment and settings with other
 the mean over seeds, and the interval holds that other units, and other seeds, might have been drawn. Every system is
 tested against one of them, the *reference*, by the paired bootstrap, with Holm's correction over the systems of a
 metric. Two figures are compared only if they are of the same units, as many queries and as many candidates; where they
-are not, the cell says so, and there is no test.
+are not, the cell says so, and there is no test. Nor is there one of fewer groups than `FEWEST`, which is told.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from crossmodal.errors import InputError, listed
-from crossmodal.metrics.paired import Difference, holm, paired_bootstrap
+from crossmodal.metrics.paired import Difference, enough, holm, paired_bootstrap
 from crossmodal.systems import Figure, Key, System
 
-LESS = ("median_rank", "mean_rank", "mae", "rmse", "ece", "brier")  # how measures begin of which less is better
+LESS = ("median_rank", "mean_rank", "mae", "rmse", "ece", "brier", "other")  # how what is better if less begins
+NEITHER = ("fifth", "relative", "parallel")  # shares of keys that are half wrong: better than others, worse than right
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Comparison:
     def best(self, key: Key) -> set[str]:
         """The systems whose figure is the best, as it is shown, of those judged on what the reference was judged on."""
         column = {name: self.cells[name, key] for name in self.systems if self.comparable(name, key)}
-        if len(column) < 2:
+        if len(column) < 2 or neither_is_better(key[1]):
             return set()
         sign = -1 if less_is_better(key[1]) else 1
         top = max(sign * round(figure.value, 3) for figure in column.values())
@@ -53,9 +54,9 @@ class Comparison:
         return own is not None and other is not None and own.judged_on == other.judged_on != ""
 
     def better(self, name: str, key: Key) -> bool | None:
-        """Whether a system is better than the reference, or worse; None if they are not told apart."""
+        """Whether a system is better than the reference, or worse; None if neither, or if they are not told apart."""
         figure = self.cells[name, key]
-        if not figure.told_apart or figure.difference is None:
+        if not figure.told_apart or figure.difference is None or neither_is_better(key[1]):
             return None
         return (figure.difference.value < 0) == less_is_better(key[1])
 
@@ -107,7 +108,8 @@ def _wanted(found: Sequence[System], key: Key, patterns: Sequence[str]) -> bool:
 def _tested(made: Comparison, key: Key) -> Mapping[tuple[str, Key], Figure]:
     """The figures of a metric with their differences from the reference's, where there can be a test."""
     names = [name for name in made.systems if (name, key) in made.cells]
-    own = {name: made.systems[name].samples(key) for name in names if made.comparable(name, key)}
+    fit = [name for name in names if made.comparable(name, key) and enough(made.cells[name, key].groups)]
+    own = {name: made.systems[name].samples(key) for name in fit}
     rival = own.get(made.reference)
     tests: dict[str, Difference] = {}
     for name, samples in own.items():
@@ -122,3 +124,8 @@ def _tested(made: Comparison, key: Key) -> Mapping[tuple[str, Key], Figure]:
 def less_is_better(metric: str) -> bool:
     """Whether a smaller figure is the better one, by the name of the measure."""
     return metric.rpartition("/")[2].startswith(LESS)
+
+
+def neither_is_better(metric: str) -> bool:
+    """Whether a figure says what systems do, and not how well."""
+    return metric.rpartition("/")[2] in NEITHER

@@ -11,6 +11,7 @@ from typing import Any
 
 from crossmodal.comparison import Comparison
 from crossmodal.files import printable, write_json, write_text
+from crossmodal.metrics.paired import enough
 from crossmodal.systems import LEVEL, Key
 
 BETTER, WORSE, ELSEWHERE = "+", "-", "≠"
@@ -125,7 +126,19 @@ def notes(found: Comparison) -> list[str]:
             f"{BETTER} better, {WORSE} worse than {found.reference}: paired bootstrap, p below {LEVEL} after Holm's"
             " correction over the systems of a metric; no sign: not told apart, or no interval and so no test"
         )
+    lines += _few(found)
     return lines + [line for name in found.systems for line in _apart(found, name)]
+
+
+def _few(found: Comparison) -> list[str]:
+    """What could be tested but for the number of groups."""
+    few: dict[int, list[str]] = {}
+    for key in found.keys:
+        figures = {name: found.cells[name, key] for name in found.systems if found.comparable(name, key)}
+        sampled = [one.groups for one in figures.values() if one.low is not None and one.groups is not None]
+        if len(figures) > 1 and sampled and not enough(min(sampled)):
+            few.setdefault(min(sampled), []).append(" ".join(key))
+    return [f"too few groups to test: {number} ({', '.join(names)})" for number, names in few.items()]
 
 
 def _apart(found: Comparison, name: str) -> list[str]:

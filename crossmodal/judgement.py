@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossmodal.errors import InputError
-from crossmodal.metrics.bootstrap import LEVEL, sampled_means, sampled_statistic, samples
+from crossmodal.metrics.bootstrap import bias_corrected, percentiles, sampled_means, sampled_statistic, samples
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +37,8 @@ class Measured:
         chance: what a random order, or a guess, is expected to reach; None where that is not known.
         queries: how many units were asked.
         candidates: among how many items, or classes.
+        groups: how many the units form, which are drawn as wholes; None where nothing was to be drawn.
+        corrected: whether the interval is `bias_corrected`, as that of what is no mean is.
         more: what else belongs to it, such as the setting that was chosen on valid; plain values.
         samples: the figure on each sample, ``(draws,)``; None where it was not sampled.
         units: names what was sampled: samples of equal names belong together one by one.
@@ -48,13 +50,15 @@ class Measured:
     chance: float | None = None
     queries: int | None = None
     candidates: int | None = None
+    groups: int | None = None
+    corrected: bool = False
     more: Mapping[str, Any] = field(default_factory=dict)
     samples: Floats | None = None
     units: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """As results.json has it: all but the samples."""
-        names = ("value", "low", "high", "chance", "queries", "candidates")
+        names = ("value", "low", "high", "corrected", "chance", "queries", "candidates", "groups")
         return {name: getattr(self, name) for name in names} | dict(self.more)
 
 
@@ -117,12 +121,12 @@ class Units:
         if len(known) < len(numbers):
             return self.select(known).mean(numbers[known], **more)
         means = sampled_means(numbers, self.groups, self.draws, self.seed) if self.draws else None
-        return self._measured(float(numbers.mean()), means, more)
+        return self.figure(float(numbers.mean()), means, corrected=False, **more)
 
     def statistic(self, statistic: Callable[[Ints], float], **more: Any) -> Measured:
         """What is no mean: ``statistic`` of how often each unit counts, ``(units,)``; once for the figure."""
         values = sampled_statistic(statistic, self.groups, self.draws, self.seed) if self.draws else None
-        return self._measured(statistic(np.ones(len(self.ids), dtype=np.int64)), values, more)
+        return self.figure(statistic(np.ones(len(self.ids), dtype=np.int64)), values, **more)
 
     def statistics(self, statistics: Callable[[Ints], Mapping[str, Floats]], **more: Any) -> dict[str, Measured]:
         """Several figures by name, from the same samples.
@@ -130,20 +134,28 @@ class Units:
         Args:
             statistics: from ``drawn (samples, units)``, how often each unit counts in some of the samples, to each
                 figure on each of them, ``(samples,)``.
-            more: other attributes of all the figures.
+            more: other attributes of all the figures, and ``corrected`` of `figure`, False for means.
         """
         found = statistics(np.ones((1, len(self.ids)), dtype=np.int64))
         parts = [statistics(drawn) for drawn in samples(self.groups, self.draws, self.seed)]
         drawn = {name: np.concatenate([part[name] for part in parts]) if parts else None for name in found}
-        return {name: self._measured(float(figure[0]), drawn[name], more) for name, figure in found.items()}
+        return {name: self.figure(float(figure[0]), drawn[name], **more) for name, figure in found.items()}
 
     def select(self, rows: Ints) -> Units:
         """Some of the units."""
         return Units([self.ids[row] for row in rows], [self.groups[row] for row in rows], self.draws, self.seed)
 
-    def _measured(self, value: float, sampled: Floats | None, more: dict[str, Any]) -> Measured:
-        described = {"queries": len(self.ids)} | more
+    def figure(self, value: float, sampled: Floats | None, corrected: bool = True, **more: Any) -> Measured:
+        """A figure and its samples, which make its interval; there is none if a sample has no figure.
+
+        Args:
+            value: the figure.
+            sampled: on each sample of these units, ``(draws,)``; None if nothing was drawn.
+            corrected: for the bias of the samples; those of a mean have none.
+            more: other attributes of `Measured`; ``queries`` is the number of units unless given.
+        """
+        described = {"queries": len(self.ids), "groups": len(set(self.groups))} | more
         if sampled is None or not np.isfinite(sampled).all():  # a sample without a figure would narrow the interval
             return Measured(value, **described)
-        low, high = np.quantile(sampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return Measured(value, float(low), float(high), samples=sampled, units=self.name, **described)
+        low, high = bias_corrected(value, sampled) if corrected else percentiles(sampled)
+        return Measured(value, low, high, corrected=corrected, samples=sampled, units=self.name, **described)

@@ -240,16 +240,23 @@ def retrieve(truth: Table, scores: Table, units: Units) -> Scored:
 def differences(one: Scored, other: Scored) -> dict[str, dict[str, float]]:
     """How much greater each figure of the first is: value, low, high, p, and ``p_holm``, adjusted for all of them.
 
-    Both must have been judged on the same `Units`; figures without samples are left out.
+    Both must have been judged on the same `Units`; figures without samples, or of `too_few` groups, are left out.
     """
     pairs = {name: (figure, other.metrics[name]) for name, figure in one.metrics.items() if name in other.metrics}
     tests = {
         name: paired.paired_bootstrap(ours.value, ours.samples, theirs.value, theirs.samples)
         for name, (ours, theirs) in pairs.items()
         if ours.samples is not None and theirs.samples is not None and ours.units == theirs.units
+        if paired.enough(ours.groups)
     }
     adjusted = paired.holm([test.p for test in tests.values()]).tolist()
     return {name: test._asdict() | {"p_holm": p} for (name, test), p in zip(tests.items(), adjusted, strict=True)}
+
+
+def too_few(found: Scored) -> dict[str, int]:
+    """The figures that are not tested since their units form too few groups, and how many these are."""
+    sampled = {name: figure.groups for name, figure in found.metrics.items() if figure.samples is not None}
+    return {name: groups for name, groups in sampled.items() if groups is not None and not paired.enough(groups)}
 
 
 def _named(names: tuple[str, ...], statistic: Callable[[Ints], Floats]) -> Callable[[Ints], dict[str, Floats]]:

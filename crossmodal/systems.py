@@ -45,6 +45,7 @@ class Figure:
         difference: from the reference; None for the reference itself, and where there can be no test.
         p: of the difference, corrected.
         values: one a seed.
+        groups: how many the units form; of seeds that differ in it the fewest, None where it is not known.
     """
 
     value: float
@@ -57,6 +58,7 @@ class Figure:
     difference: Difference | None = None
     p: float | None = None
     values: tuple[float, ...] = ()
+    groups: int | None = None
 
     @property
     def told_apart(self) -> bool:
@@ -88,7 +90,8 @@ class System:
         chance = float(np.mean(chances)) if len(chances) == len(found) else None
         on = places.pop() if len(places) == 1 else ""
         low, high = (both.low, both.high) if both else (None, None)
-        return Figure(float(np.mean(values)), low, high, sd, len(values), chance, on, values=values)
+        groups = min((one["groups"] for one in found if one.get("groups") is not None), default=None)
+        return Figure(float(np.mean(values)), low, high, sd, len(values), chance, on, values=values, groups=groups)
 
     def samples(self, key: Key) -> list[np.ndarray] | None:
         """Of each seed; None where one has none, or those of other units than the first's."""
@@ -100,16 +103,16 @@ class System:
     def pooled(self, key: Key) -> Pooled | None:
         """Mean and interval; None without samples."""
         samples = self.samples(key)
-        return None if samples is None else pooled([_value(run, key) for run in self.runs], np.stack(samples))
+        if samples is None:
+            return None
+        found = [_metrics(run)[key] for run in self.runs]
+        corrected = all(one.get("corrected") for one in found)
+        return pooled([float(one["value"]) for one in found], np.stack(samples), corrected=corrected)
 
 
 def _metrics(run: Judged) -> dict[Key, dict[str, Any]]:
     tasks = run.evaluation.found["tasks"]
     return {(task, name): one for task, found in tasks.items() for name, one in found["metrics"].items()}
-
-
-def _value(run: Judged, key: Key) -> float:
-    return float(_metrics(run)[key]["value"])
 
 
 def _judged_on(run: Judged, key: Key) -> str:

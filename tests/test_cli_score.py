@@ -102,6 +102,22 @@ def test_two_systems_are_tested_in_pairs(ask: Answer, fail: Answer, tables: tupl
     assert few["rows"] == 27
 
 
+def test_too_few_groups_are_not_tested_and_it_is_said(ask: Answer, tables: tuple[Path, Path]) -> None:
+    groups = tables[0].with_name("groups.csv")
+    given = ("score", *tables, "--against", tables[1], "--draws", 20, "--groups", groups)
+    told = ask(*given)
+    assert "macro ROC-AUC             too few groups to test: 6\n" in told
+    assert "  p 1.0" not in told
+    found = json.loads(ask(*given, "--json"))
+    assert found["against"]["differences"] == {}
+    assert found["against"]["too_few_groups"] == dict.fromkeys(found["metrics"], 6)
+    groups.write_text("".join(f"t{row},g{max(row, 10)}\n" for row in range(30)))  # twenty
+    found = json.loads(ask(*given, "--json"))["against"]
+    assert {name for name in found["differences"] if "clip" not in name} == {
+        f"{average}_{measure}" for average in ("macro", "micro") for measure in ("roc_auc", "average_precision")
+    }
+
+
 def test_each_tag_and_each_row(ask: Answer, tables: tuple[Path, Path]) -> None:
     told = ask("score", *tables, "--draws", 0, "--per-tag", "--per-clip")
     assert "rows have it\n  ROC-AUC                 0." in told

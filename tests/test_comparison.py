@@ -16,6 +16,7 @@ from crossmodal import results
 from crossmodal.comparison import compare, less_is_better
 from crossmodal.errors import InputError
 from crossmodal.judgement import Judgement, Measured, Units
+from crossmodal.metrics.bootstrap import bias_corrected
 from crossmodal.metrics.paired import holm, paired_bootstrap, pooled
 from crossmodal.systems import systems
 
@@ -23,20 +24,23 @@ TRACKS = 60
 KEY = ("retrieval", "text_to_audio/map")
 
 
-def units(first=0):
+def units(first=0, clips=3):
     ids = [f"t{n}" for n in range(first, first + TRACKS)]
-    return Units(ids, [f"artist {n // 3}" for n in range(TRACKS)], draws=200)
+    return Units(ids, [f"artist {n // clips}" for n in range(TRACKS)], draws=200)
 
 
-def judged(mean, seed=0, first=0, settings=None):
+def judged(mean, seed=0, first=0, settings=None, clips=3):
     """Two tasks' figures: retrieval about as good as ``mean``, with a rank that is not sampled; and a probe."""
     values = np.clip(mean + 0.2 * np.random.default_rng(5).standard_normal(TRACKS), 0, 1)
     values = np.clip(values + 0.02 * np.random.default_rng(seed).standard_normal(TRACKS), 0, 1)
     figures = {
-        "text_to_audio/map": units(first).mean(values, chance=0.05, candidates=TRACKS),
+        "text_to_audio/map": units(first, clips).mean(values, chance=0.05, candidates=TRACKS),
         "text_to_audio/median_rank": Measured(round(1 / mean), chance=30.0, queries=TRACKS, candidates=TRACKS),
     }
-    found = {"retrieval": Judgement(figures), "probe": Judgement({"top_50/roc_auc": units(first).mean(values**2)})}
+    found = {
+        "retrieval": Judgement(figures),
+        "probe": Judgement({"top_50/roc_auc": units(first, clips).mean(values**2)}),
+    }
     primary = {"retrieval": "text_to_audio/map", "probe": "roc_auc"}
     tasks = {
         task: {"primary": primary[task], "settings": settings or {}, "metrics": one.as_dict()}
@@ -81,6 +85,34 @@ def test_a_better_run_is_told_apart_by_the_paired_bootstrap(make):
     swapped = compare(systems([f"bad={bad}", f"good={good}"])[0], "good")
     assert swapped.better("bad", KEY) is False
     assert swapped.cells["bad", KEY].difference.value == -expected.value
+
+
+def test_too_few_groups_are_not_tested_and_it_is_told(make):
+    """The same figures: of 20 groups, told apart; of 15, or where one is not a mean, nothing is said."""
+    for clips, groups in ((3, 20), (4, 15)):
+        runs = [
+            make(f"{name}/{clips}", mean, overrides=[f"dim={clips}"], clips=clips)
+            for name, mean in zip("ab", (0.4, 0.6), strict=True)
+        ]
+        found = compare(systems([f"a={runs[0]}", f"b={runs[1]}"])[0], metrics=["*"])
+        cell, text = found.cells["b", KEY], tables.as_text(found)
+        assert cell.groups == groups
+        assert ((cell.difference is None), (cell.p is None), (found.better("b", KEY) is None)) == (groups < 20,) * 3
+        told = f"too few groups to test: {groups} (retrieval text_to_audio/map, probe top_50/roc_auc)"
+        assert (told in text.splitlines()) == (groups < 20) == ("too few" in text)
+        assert (" p (Holm)" in text) == ("+" in text) == (groups == 20)
+
+
+def test_the_interval_of_what_is_no_mean_is_corrected(make, tmp_path):
+    runs = [make(f"a/{seed}", 0.5, seed) for seed in range(2)]
+    for run in runs:
+        found = json.loads((run / "results.json").read_text())
+        found["tasks"]["retrieval"]["metrics"]["text_to_audio/map"]["corrected"] = True
+        (run / "results.json").write_text(json.dumps(found))
+    (one,), _ = systems([str(run) for run in runs])
+    figure, both = one.figure(KEY), one.pooled(KEY)
+    assert (figure.low, figure.high) == bias_corrected(figure.value, both.samples)
+    assert figure.low != np.quantile(both.samples, 0.025)
 
 
 def test_equal_runs_are_not_told_apart(make):
@@ -163,6 +195,23 @@ def test_of_ranks_and_errors_less_is_better(make):
     assert [less_is_better(name) for name in ("a/mae_of_mean", "calibration/ece", "map", "x/accuracy")] == [
         *(True, True, False, False)
     ]
+
+
+def test_of_keys_that_are_wrong_less_is_better_and_of_near_ones_neither(make, monkeypatch):
+    assert [less_is_better(f"key/{name}") for name in ("other", "correct", "weighted_score")] == [True, False, False]
+    good, bad = make("a/1", 0.6), make("b/1", 0.4, overrides=["dim=8"])
+    for run in (good, bad):
+        for name in ("results.json", "samples.npz"):
+            path = run / name
+            if name == "results.json":
+                path.write_text(path.read_text().replace("text_to_audio/map", "key/fifth"))
+            else:
+                with np.load(path) as arrays:
+                    renamed = {key.replace("text_to_audio/map", "key/fifth"): arrays[key] for key in arrays}
+                np.savez(path, **renamed)
+    found, key = compare(systems([f"bad={bad}", f"good={good}"])[0], metrics=["fifth"]), ("retrieval", "key/fifth")
+    assert found.cells["good", key].told_apart
+    assert (found.better("good", key), found.best(key)) == (None, set())
 
 
 def test_metrics_and_tasks_are_chosen_by_name(make):

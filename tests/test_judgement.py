@@ -57,6 +57,20 @@ def test_several_figures_of_the_same_samples_are_those_of_each_alone(monkeypatch
     assert Units(IDS, GROUPS, draws=0).statistics(sums)["a"].low is None
 
 
+def test_the_interval_of_a_mean_is_of_percentiles_and_that_of_a_statistic_corrected() -> None:
+    values = np.random.default_rng(0).random(12)
+    mean, statistic = UNITS.mean(values), UNITS.statistic(lambda drawn: float(drawn @ values) / drawn.sum())
+    assert (mean.corrected, statistic.corrected) == (False, True)
+    assert statistic.samples == pytest.approx(mean.samples)
+    assert (mean.low, mean.high) == tuple(np.quantile(mean.samples, [0.025, 0.975]))
+    assert (statistic.low, statistic.high) == bootstrap.bias_corrected(statistic.value, statistic.samples)
+
+
+def test_groups_are_counted() -> None:
+    assert UNITS.mean(np.ones(12)).groups == UNITS.statistic(lambda drawn: 1.0).groups == 4
+    assert UNITS.mean([1.0] * 3 + [np.nan] * 9).as_dict()["groups"] == 1
+
+
 def test_without_draws_there_is_no_interval() -> None:
     found = Units(IDS, GROUPS, draws=0).mean(np.ones(12))
     assert (found.value, found.low, found.high, found.samples) == (1.0, None, None, None)

@@ -14,6 +14,7 @@ import pytest
 from tiny import Answer, Trained
 
 from crossmodal import results
+from crossmodal.metrics.bootstrap import bias_corrected, percentiles
 
 PAGE = (Path(__file__).parent.parent / "docs/results.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `([^`]+)` \| ([a-z ]+) \| (.+) \|$", re.M)
@@ -91,8 +92,9 @@ def check_samples(folder: Path, found: dict[str, Any]) -> None:
     with np.load(folder / results.SAMPLES, allow_pickle=False) as arrays:
         assert {name for name in arrays if name.count("|") == 1} == set(bounded)
         for name, figure in bounded.items():
-            low, high = np.quantile(arrays[name], [0.025, 0.975])
-            assert (figure["low"], figure["high"]) == pytest.approx((low, high))
+            bounds = bias_corrected(figure["value"], arrays[name]) if figure["corrected"] else percentiles(arrays[name])
+            assert (figure["low"], figure["high"]) == pytest.approx(bounds)
+            assert 0 < figure["groups"] <= figure["queries"]
             assert arrays[name].dtype == np.float64
             assert re.fullmatch(r"[0-9a-f]{16}", str(arrays[f"{name}|units"]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,7 +58,7 @@ def score(
     order by their ids, and by the names of their columns if both name them.
     """
     from crossmodal.judgement import Units
-    from crossmodal.scoring import differences, retrieve
+    from crossmodal.scoring import differences, retrieve, too_few
     from crossmodal.scoring import score as judged
 
     by = {"--per-tag": per_tag, "--per-clip": per_clip, "--valid": valid}
@@ -77,15 +78,16 @@ def score(
     if per_clip and not found.rows:
         raise InputError("no row has figures of its own, by scores of several tags or classes; leave --per-clip out")
     tests = differences(found, judge(*rival)) if rival else {}
+    few = too_few(found) if rival else {}
     if as_json:
-        tested = {"against": {"path": str(against), "differences": tests}} if against else {}
+        tested = {"against": {"path": str(against), "differences": tests, "too_few_groups": few}} if against else {}
         say(json.dumps(_described(one, other, left_out, units, groups) | _all(found, per_clip) | tested, indent=1))
     else:
         _tell(found, one, other, left_out, units, per_tag, per_clip)
-        _tell_tests(tests, against)
+        _tell_tests(tests, few, against)
 
 
-def _refuse_beside(given: bool, why: str, others: dict[str, object]) -> None:
+def _refuse_beside(given: bool, why: str, others: Mapping[str, object]) -> None:
     """Refuse options of which nothing would come beside one that is given."""
     if given and (refused := [option for option, value in others.items() if value]):
         raise InputError(f"{why}; leave {', '.join(refused)} out")
@@ -186,7 +188,7 @@ def _tell_tags(found: Scored) -> None:
             say(f"{name:24}  {' '.join(f'{count:6}' for count in counts)}")
 
 
-def _tell_tests(tests: dict[str, dict[str, float]], against: Path | None) -> None:
+def _tell_tests(tests: dict[str, dict[str, float]], few: dict[str, int], against: Path | None) -> None:
     if against is None:
         return
     say("")
@@ -194,7 +196,9 @@ def _tell_tests(tests: dict[str, dict[str, float]], against: Path | None) -> Non
     for name, test in tests.items():
         interval = f"{_level():.0%} {test['low']:+.6f} to {test['high']:+.6f}"
         say(f"{spelt(name):24}  {test['value']:+.12f}  {interval}  p {test['p']:.4f}, {test['p_holm']:.4f} of all")
-    if not tests:
+    for name, groups in few.items():
+        say(f"{spelt(name):24}  too few groups to test: {groups}")
+    if not tests and not few:
         say("no figure has samples to be tested by")
 
 

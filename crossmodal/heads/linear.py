@@ -23,7 +23,7 @@ Predict = Callable[[Floats], Scores]
 class Linear(Head):
     """Standardised logistic regression with an L2 penalty: multinomial for exclusive tags, else a line for each tag.
 
-    C is chosen on valid, by balanced accuracy or by macro average precision, the smallest of equals first as listed;
+    C is chosen on valid, by balanced accuracy or by macro average precision, of equals the first that is listed;
     then the head is fitted again on train and valid. A track that a tag is unknown of does not count for it.
 
     Args:

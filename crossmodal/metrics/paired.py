@@ -7,17 +7,16 @@ compared was computed from the same units, drawn alike. One seed may be given as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossmodal.errors import InputError
+from crossmodal.metrics.bootstrap import LEVEL, bias_corrected, percentiles, within
 
 Floats = NDArray[np.float64]
-LEVEL = 0.95
-EXACT = 12  # groups up to which all flips of signs are tried, 4,096 of them
+FEWEST = 20  # groups for a test: with 5 and 10 it says of equal systems in 16 and 12 of 100 cases that they differ
 
 
 class Pooled(NamedTuple):
@@ -49,19 +48,27 @@ class Difference(NamedTuple):
     p: float
 
 
-def pooled(values: ArrayLike, samples: ArrayLike, seed: int = 0, level: float = LEVEL) -> Pooled:
+def enough(groups: int | None) -> bool:
+    """Whether as many groups as were drawn are enough to test by; True where it is not known how many."""
+    return groups is None or groups >= FEWEST
+
+
+def pooled(
+    values: ArrayLike, samples: ArrayLike, seed: int = 0, level: float = LEVEL, corrected: bool = False
+) -> Pooled:
     """The mean over seeds, and an interval that holds the variance of units and of seeds.
 
     In each sample of the units, as many seeds are drawn, with replacement, as there are. A mean of S drawn values
     varies (S - 1) / S times as much as it should, a third too little with three seeds, so that their deviations from
-    their mean are stretched by sqrt(S / (S - 1)). With one seed the samples stay as they are, and the interval is of
-    the units alone.
+    their mean are stretched by sqrt(S / (S - 1)), and cut to 0 and 1 if all values and samples lie within: a measure
+    that has this range keeps it. With one seed the samples stay as they are, and the interval is of the units alone.
 
     Args:
         values: ``(seeds,)``.
         samples: ``(seeds, draws)``.
         seed: of the drawing of seeds.
         level: of the interval.
+        corrected: whether the interval is `bias_corrected`, as that of what is no mean is.
 
     Raises:
         InputError: shapes that do not fit, or a number that is not finite.
@@ -71,8 +78,9 @@ def pooled(values: ArrayLike, samples: ArrayLike, seed: int = 0, level: float = 
     mean = drawn.mean(axis=0)
     if count > 1:
         chosen = np.random.default_rng(seed).integers(count, size=drawn.shape)
-        mean = mean + np.sqrt(count / (count - 1)) * (drawn - mean)[chosen, np.arange(draws)].mean(axis=0)
-    low, high = _bounds(mean, level)
+        stretched = np.sqrt(count / (count - 1)) * (drawn - mean)[chosen, np.arange(draws)].mean(axis=0)
+        mean = within(mean + stretched, each, drawn)
+    low, high = bias_corrected(float(each.mean()), mean, level) if corrected else percentiles(mean, level)
     sd = float(each.std(ddof=1)) if count > 1 else float("nan")
     return Pooled(float(each.mean()), sd, low, high, count, mean)
 
@@ -88,7 +96,8 @@ def paired_bootstrap(
     """The difference of two systems, by their paired samples (Efron and Tibshirani 1993, chapters 13 and 16).
 
     p is twice the share of the samples in which the difference is of the other sign, or zero, but never below
-    2 / (draws + 1): it is below 1 - level where the interval leaves out zero. Seeds of the two are drawn apart.
+    2 / (draws + 1): it is below 1 - level where the interval leaves out zero. Seeds of the two are drawn apart. It is
+    no test of samples of too few groups, see `enough`.
 
     Args:
         values: ``(seeds,)`` of the first system.
@@ -108,46 +117,7 @@ def paired_bootstrap(
     differences = one.samples - other.samples
     tail = min((differences <= 0).sum(), (differences >= 0).sum())
     p = min(1.0, 2 * (int(tail) + 1) / (len(differences) + 1))
-    return Difference(one.value - other.value, *_bounds(differences, level), p)
-
-
-def sign_flip(
-    differences: ArrayLike,
-    groups: Sequence[object] | NDArray[np.generic] | None = None,
-    draws: int = 10_000,
-    seed: int = 0,
-) -> float:
-    """p, two-sided, that differences by unit have no side: the permutation test of paired values.
-
-    If the two systems were alike, each group of differences might as well have the other sign. p is the share of flips
-    whose mean is at least as far from zero as the one seen. All flips are tried up to `EXACT` groups; of more groups,
-    ``draws`` are drawn, and the one seen is counted with them.
-
-    Args:
-        differences: one a unit, ``(units,)``; NaN, where a system has no value, is left out.
-        groups: one a unit, such as its artist: whole groups are flipped, since their units are alike.
-        draws: how many flips.
-        seed: of the draws.
-
-    Raises:
-        InputError: nothing to flip, an infinite difference, lengths that differ, no draws.
-    """
-    numbers = np.asarray(differences, dtype=np.float64)
-    names = np.arange(len(numbers)) if groups is None else np.asarray(groups)
-    if numbers.ndim != 1 or names.shape != numbers.shape or draws < 1:
-        raise InputError(f"sign_flip: differences are {numbers.shape}, groups {names.shape}, draws {draws}")
-    names, numbers = names[~np.isnan(numbers)], numbers[~np.isnan(numbers)]
-    if not len(numbers) or not np.isfinite(numbers).all():
-        raise InputError("sign_flip: differences must be finite, and at least one")
-    index = np.unique(names, return_inverse=True)[1]
-    sums = np.bincount(index, weights=numbers)
-    seen = abs(sums.sum()) * (1 - 1e-12)  # the same sum in another order is as far
-    if len(sums) <= EXACT:
-        signs = 1 - 2 * (np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums)) & 1)
-        return float((np.abs(signs @ sums) >= seen).mean())
-    rng = np.random.default_rng(seed)
-    far = sum(abs(rng.integers(2, size=len(sums)) * 2 @ sums - sums.sum()) >= seen for _ in range(draws))
-    return float((far + 1) / (draws + 1))
+    return Difference(one.value - other.value, *percentiles(differences, level), p)
 
 
 def holm(p: ArrayLike) -> Floats:
@@ -177,8 +147,3 @@ def _system(values: ArrayLike, samples: ArrayLike, level: float) -> tuple[Floats
     if not (np.isfinite(each).all() and np.isfinite(drawn).all()):
         raise InputError("values and samples must be finite")
     return each, drawn
-
-
-def _bounds(samples: Floats, level: float) -> tuple[float, float]:
-    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

@@ -2,9 +2,7 @@
 
 Conventions: accuracy 1 and 2 are those of Gouyon et al., "An experimental comparison of audio tempo induction
 algorithms", IEEE TASLP 14(5), 2006: the share of estimates within 4 % of the tempo, and within 4 % of it or of its
-half, double, third or threefold. The P-score is MIREX's (McKinney et al., "Evaluation of audio beat tracking and music
-tempo extraction algorithms", JNMR 36(1), 2007), through `mir_eval.tempo`: where listeners tap at two tempi, the share
-of them whose tempo is estimated within 8 %.
+half, double, third or threefold.
 """
 
 from __future__ import annotations
@@ -26,34 +24,14 @@ def accuracy_1(true: ArrayLike, estimated: ArrayLike, tolerance: float = TOLERAN
     Raises:
         InputError: shapes that differ, no tracks, a tempo that is not positive and finite; it names the rows.
     """
-    reference, estimate = _tempi(true, "true", 1), _tempi(estimated, "estimated", 1)
+    reference, estimate = _tempi(true, "true"), _tempi(estimated, "estimated")
     return _near(reference, estimate, (1.0,), tolerance)
 
 
 def accuracy_2(true: ArrayLike, estimated: ArrayLike, tolerance: float = TOLERANCE) -> Bools:
     """Likewise, of the tempo times any of `FACTORS`: errors of the metrical level are forgiven."""
-    reference, estimate = _tempi(true, "true", 1), _tempi(estimated, "estimated", 1)
+    reference, estimate = _tempi(true, "true"), _tempi(estimated, "estimated")
     return _near(reference, estimate, FACTORS, tolerance)
-
-
-def p_score(true: ArrayLike, salience: ArrayLike, estimated: ArrayLike) -> Floats:
-    """The P-score of each track, ``(tracks,)``.
-
-    Args:
-        true: the two tempi of each track, ``(tracks, 2)``.
-        salience: the share of listeners who tap the first, ``(tracks,)``, 0 to 1.
-        estimated: ``(tracks, 2)``.
-    """
-    from mir_eval.tempo import detection  # it takes seconds to load
-
-    reference, estimate = _tempi(true, "true", 2), _tempi(estimated, "estimated", 2)
-    shares = np.asarray(salience, dtype=np.float64)
-    if reference.shape != estimate.shape or shares.shape != reference.shape[:1]:
-        shapes = f"{reference.shape}, {shares.shape} and {estimate.shape}"
-        raise InputError(f"true tempi, salience and estimated are {shapes}; valid is (tracks, 2), (tracks,) and again")
-    if len(wrong := np.flatnonzero(~((shares >= 0) & (shares <= 1)))):
-        raise InputError(f"salience must lie within 0 and 1, but does not in the rows {listed(wrong)}")
-    return np.array([detection(*row)[0] for row in zip(reference, shares, estimate, strict=True)], dtype=np.float64)
 
 
 def evaluate(true: ArrayLike, estimated: ArrayLike, tolerance: float = TOLERANCE) -> dict[str, float]:
@@ -69,12 +47,10 @@ def _near(true: Floats, estimated: Floats, factors: tuple[float, ...], tolerance
     return np.asarray((np.abs(estimated[:, None] - targets) <= (tolerance + 1e-12) * targets).any(axis=1))
 
 
-def _tempi(values: ArrayLike, name: str, dimensions: int) -> Floats:
+def _tempi(values: ArrayLike, name: str) -> Floats:
     tempi = np.asarray(values, dtype=np.float64)
-    if tempi.ndim != dimensions or not tempi.size or (dimensions == 2 and tempi.shape[1] != 2):
-        raise InputError(
-            f"{name} tempi are {tempi.shape}; valid is {'(tracks,)' if dimensions == 1 else '(tracks, 2)'}"
-        )
-    if len(wrong := np.unique(np.nonzero(~(np.isfinite(tempi) & (tempi > 0)))[0])):
+    if tempi.ndim != 1 or not tempi.size:
+        raise InputError(f"{name} tempi are {tempi.shape}; valid is (tracks,)")
+    if len(wrong := np.flatnonzero(~(np.isfinite(tempi) & (tempi > 0)))):
         raise InputError(f"{name} tempi must be positive and finite, but are not in the rows {listed(wrong)}")
     return tempi

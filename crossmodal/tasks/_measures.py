@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,8 +13,9 @@ from crossmodal.errors import InputError, listed
 from crossmodal.heads import Scores, Truth
 from crossmodal.judgement import Measured, Units
 from crossmodal.metrics import multilabel
-from crossmodal.metrics.bootstrap import LEVEL, sampled_statistic
+from crossmodal.metrics.bootstrap import sampled_statistic
 from crossmodal.metrics.classification import METRICS, Cells
+from crossmodal.metrics.paired import pooled
 from crossmodal.tasks._frozen import Tagset
 
 EXCLUSIVE = ("balanced_accuracy", "accuracy", "macro_f1")
@@ -57,7 +59,7 @@ def measured(
     measures: Sequence[str] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> dict[str, Measured]:
-    """Each measure's mean over seeds, sampled by the bootstrap over tracks.
+    """Each measure's mean over seeds, sampled by the bootstrap over tracks and, where there are several, over seeds.
 
     ``more`` tells the standard deviation over seeds (n - 1), where there are several, and the tags that have no figure.
 
@@ -72,17 +74,16 @@ def measured(
     wanted = names(tagset, measures)
     seeds, chances = [figures(tagset, truth, each, wanted) for each in scores], chance(tagset, truth)
     values = np.array([each(np.ones(len(truth), dtype=np.int64)) for each in seeds])  # (seeds, measures)
-    samples = _sampled(seeds, units)
+    drawn = _sampled(seeds, units) if units.draws else None
     found = {}
     for place, name in enumerate(wanted):
         spread = {"sd": float(values[:, place].std(ddof=1))} if len(seeds) > 1 else {}
-        found[name] = Measured(
+        found[name] = units.figure(
             float(values[:, place].mean()),
+            None if drawn is None else _over_seeds(values[:, place], drawn[:, place]),
             chance=chances.get(name),
-            queries=len(truth),
             candidates=len(tagset.tags),
             more=dict(more or {}) | spread | _left_out(tagset, truth),
-            **_interval(samples[place] if units.draws else None, units),
         )
     return found
 
@@ -95,20 +96,24 @@ def values(tagset: Tagset, truth: Truth, scores: Scores, measures: Sequence[str]
 
 
 def _sampled(seeds: Sequence[Figures], units: Units) -> NDArray[np.float64]:
-    """The mean over seeds of all measures on each sample, ``(measures, draws)``; all measures of a sample at once."""
+    """All measures with each seed on each sample, ``(seeds, measures, draws)``; all of a sample at once."""
 
-    def mean(drawn: NDArray[np.int64]) -> Any:
-        return np.mean([each(drawn) for each in seeds], axis=0)
+    def each(drawn: NDArray[np.int64]) -> Any:
+        return [seed(drawn) for seed in seeds]
 
-    return np.asarray(sampled_statistic(mean, units.groups, units.draws, units.seed)).T
+    return np.moveaxis(np.asarray(sampled_statistic(each, units.groups, units.draws, units.seed)), 0, -1)
 
 
-def _interval(samples: NDArray[np.float64] | None, units: Units) -> dict[str, Any]:
-    """What a figure keeps of its samples: nothing, if there is a sample in which it is not defined."""
-    if samples is None or not np.isfinite(samples).all():
-        return {}
-    low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return {"low": float(low), "high": float(high), "samples": samples, "units": units.name}
+def _over_seeds(values: NDArray[np.float64], samples: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The samples of several seeds as those of one system, ``(draws,)``; None if one has no figure.
+
+    Which seeds are drawn is drawn from the values: systems that are compared must not draw theirs alike, as if the
+    first seed of one had to do with the first of the other.
+    """
+    if not np.isfinite(samples).all():
+        return None
+    seed = int.from_bytes(hashlib.blake2b(values.tobytes(), digest_size=8).digest())
+    return pooled(values, samples, seed).samples
 
 
 def figures(tagset: Tagset, truth: Truth, scores: Scores, wanted: Sequence[str]) -> Figures:
