@@ -20,6 +20,7 @@ from crossmodal.data.pairs import starts
 from crossmodal.data.store import FeatureStore
 from crossmodal.embedding import Embedded, embed
 from crossmodal.errors import InputError
+from crossmodal.heads._standard import Standard
 from crossmodal.model import DualEncoder
 from crossmodal.precision import at_least_float32, training_precision
 
@@ -95,8 +96,8 @@ class Standardised(nn.Module):
 
     def __init__(self, features: Floats, classes: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.from_numpy(features.mean(axis=0)))
-        self.register_buffer("deviation", torch.from_numpy(features.std(axis=0)).clamp(min=1e-6))
+        for name, value in Standard.of(features)._asdict().items():
+            self.register_buffer(name, torch.from_numpy(value))
         self.weight = nn.Parameter(torch.zeros(classes, features.shape[1]))
         self.bias = nn.Parameter(torch.zeros(classes))
 

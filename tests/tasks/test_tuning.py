@@ -159,6 +159,15 @@ def test_a_short_track_is_padded_with_silence(embedded: Embedded, monkeypatch: p
     assert 180 < int(lengths[0]) < 200
 
 
+def test_a_constant_feature_with_the_noise_of_float32_is_not_blown_up() -> None:
+    features = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    features[:, 1] = np.where(features[:, 1] > 0, np.float32(7), np.nextafter(np.float32(7), np.float32(8)))
+    head = tuning.Standardised(features, 3)
+    assert head.deviation[0].item() == pytest.approx(features[:, 0].std(), rel=1e-5)
+    assert head.deviation[1].item() == 1
+    assert head.mean.tolist() == pytest.approx(features.mean(axis=0, dtype=np.float64), rel=1e-5)
+
+
 def test_every_track_comes_once_an_epoch() -> None:
     drawn = list(tuning.batches(10, 3, 6, np.random.default_rng(0)))
     assert all(len(rows) == 3 for rows in drawn)
