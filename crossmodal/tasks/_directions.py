@@ -65,10 +65,11 @@ class View:
 
     @cached_property
     def by_text(self) -> Asked:
-        """The texts as queries, each in the group of the first of its tracks."""
+        """The texts as queries: a tag's sentences are a group, other texts are in that of the first of their tracks."""
         group = dict(zip(self.track_ids, self.groups, strict=True))
-        texts = [query.text for query in self.queries]
-        return Asked(texts, self.keys, [group[min(query.tracks)] for query in self.queries])
+        texts, asked = [query.text for query in self.queries], zip(self.queries, self.keys, strict=True)
+        groups = [key if query.kind == TAGS else group[min(query.tracks)] for query, key in asked]
+        return Asked(texts, self.keys, groups)
 
     @cached_property
     def by_track(self) -> Asked:

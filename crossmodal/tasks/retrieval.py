@@ -28,7 +28,8 @@ class Retrieval(Task):
 
     Texts of the same words are one query. The figures without a kind are over the manifest's own texts of every kind;
     those of a kind, and of a kind and language, stand beside them, so that sentences made from templates or tags can
-    be told from human words. Intervals: bootstrap over queries, clustered by the group of the tracks they are about.
+    be told from human words. Intervals: bootstrap over queries with the candidates fixed, clustered by the group of the
+    tracks they are about; a tag's sentences are one cluster.
 
     - ``text_to_audio``: a text finds the tracks it is about, among all.
     - ``audio_to_text``: a track finds the texts about it, among those of the kind and language.
@@ -75,7 +76,7 @@ class Retrieval(Task):
         queries = [*own_queries(manifest), *(tag_queries(manifest, self.seed) if self.tags else [])]
         if not queries:
             raise InputError(f"retrieval: part {part} of split {embedded.split} has neither texts nor tags to ask with")
-        groups = list(groups_of(manifest, vectors.track_ids))
+        groups = groups_of(manifest, vectors.track_ids)
         texts = embedded.texts([query.text for query in queries])
         view = View(queries, vectors.track_ids, groups, texts, vectors.vectors, self.cutoffs)
         found: dict[str, Measured] = {}

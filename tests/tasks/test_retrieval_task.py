@@ -331,6 +331,9 @@ def test_tables_hold_what_each_query_found(parallel: Stand) -> None:
     texts = made.tables["queries/text_to_audio"]
     assert list(texts.index[:3]) == ["loud organ", "laute Orgel", "an organ plays"]
     assert list(texts["group"][:4]) == ["g0", "g0", "g0", "t2"]  # a track without a group is its own
+    asked = texts[texts["kind"] == "tags"].groupby("group")["language"]
+    assert (asked.nunique() == asked.size()).all()  # a tag's sentences, in all languages, are a group of their own
+    assert not set(asked.groups) & set(texts.loc[texts["kind"] != "tags", "group"])
     assert np.isnan(made.tables["queries/text_to_text"].loc["nur hier", "map"])
     assert set(made.tables["queries/audio_to_text"]["kind"]) == {"", "review", "caption", "tags"}
 
