@@ -67,6 +67,7 @@ def judge(embedded: Embedded, tasks: Mapping[str, Mapping[str, Any]], part: str 
             "primary": judgements[name].primary or task.primary,
             "settings": dict(tasks[name]),
             "metrics": judgements[name].as_dict(),
+            "left_out": judgements[name].left_out,
         }
         for name, task in built.items()
     }

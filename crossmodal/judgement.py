@@ -72,11 +72,13 @@ class Judgement:
             others: ``<tagset>/truth`` and ``<tagset>/scores``, a row a track (the index, ``track_id``), a column a tag,
             1, 0 or -1 for unknown, and scores of which greater is more likely.
         primary: the measure that sums it up, where that depends on what was judged; None for the task's own.
+        left_out: what could not be judged, such as a tagset, and why.
     """
 
     metrics: dict[str, Measured]
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     primary: str | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """The metrics as results.json has them."""

@@ -29,7 +29,7 @@ from crossmodal.metrics import hubness, retrieval
 from crossmodal.metrics.bootstrap import bootstrap
 from crossmodal.queries import Part, Query
 from crossmodal.sounds import Sound, likeness
-from crossmodal.tasks.neighbours import groups_of, shared
+from crossmodal.tasks._tracks import groups_of, shared
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
@@ -87,7 +87,7 @@ class Tracks:
         }
         counts = [len(track.bounds) for track in vectors.tracks]
         asker = Asker(build_index(folder / part, manifest, vectors), embedded.model)
-        groups = groups_of(manifest, vectors.track_ids)
+        groups = np.array(groups_of(manifest, vectors.track_ids))
         starts = np.cumsum([0, *counts[:-1]])
         return cls(asker, manifest, vectors.track_ids, groups, has, vectors.vectors, vectors.segment_vectors, starts)
 

@@ -135,6 +135,8 @@ def _tell(results: dict[str, Any]) -> None:
             say(f"{name}  {metric}: {line(value)}")
         if others := len(found["metrics"]) - len(shown):
             say(f"{name}  {others:,} figures more: --json shows them")
+        for what, why in found["left_out"].items():
+            say(f"{name}  {what} is left out: {why}")
     split = results["split"]
     where = f"split {split['name']} ({split['hash']}), part {split['part']}, {split['tracks']} tracks"
     say(f"{'synthetic data, ' if results['synthetic'] else ''}{where}; model {results['model']}")

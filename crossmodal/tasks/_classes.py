@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from crossmodal.errors import InputError
 from crossmodal.heads import Examples, Head, Ints, probabilities
 from crossmodal.judgement import Units
-from crossmodal.tasks._frozen import Layer
+from crossmodal.tasks._frozen import Layer, chosen_on
 from crossmodal.tasks._tracks import groups_of
+from crossmodal.tasks.probe import head_of
 
 if TYPE_CHECKING:
     from crossmodal.embedding import Embedded
@@ -26,14 +27,14 @@ class Read(NamedTuple):
         groups: of the tracks; a track without a group is one of its own.
         classes: those of the training part, in order.
         scores: the probability of each, ``(tracks, classes)``.
-        chosen: what the head chose on valid.
+        more: what the head chose on valid, ``chosen``; whether that is the part that is judged, ``chosen_on``.
     """
 
     ids: list[str]
     groups: list[str]
     classes: NDArray[np.generic]
     scores: NDArray[np.float64]
-    chosen: dict[str, Any]
+    more: dict[str, Any]
 
     @property
     def best(self) -> NDArray[np.generic]:
@@ -62,8 +63,9 @@ def read(embedded: Embedded, labels: pd.Series, part: str, layer: Layer, head: H
         where: what messages call the classes.
 
     Raises:
-        InputError: a part has no track that has a class, or train has one class alone.
+        InputError: a part has no track that has a class, or train has one class alone; or the part is train.
     """
+    more = chosen_on(part)
     found = {name: _labelled(embedded, labels, name, where) for name in ("train", "valid", part)}
     classes = np.unique(labels.loc[found["train"]].to_numpy())
     if len(classes) < 2:
@@ -77,9 +79,14 @@ def read(embedded: Embedded, labels: pd.Series, part: str, layer: Layer, head: H
     )
     fitted = head.fit(train, valid, seed, refit=part != "valid")
     ids = found[part]
-    groups = list(groups_of(embedded.part(part), ids))
+    groups = groups_of(embedded.part(part), ids)
     scores = probabilities(fitted.logits(_features(embedded, part, ids, layer)), exclusive=True)
-    return Read(ids, groups, classes, scores, fitted.chosen)
+    return Read(ids, groups, classes, scores, {"chosen": fitted.chosen} | more)
+
+
+def unweighted(head: dict[str, Any] | None, where: str) -> Head:
+    """The head that a block describes, or logistic regression, every track weighing the same, if None."""
+    return head_of({"name": "linear", "balanced": False} if head is None else head, where)
 
 
 def _labelled(embedded: Embedded, labels: pd.Series, part: str, where: str) -> list[str]:

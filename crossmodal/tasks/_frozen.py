@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from crossmodal.errors import InputError, listed
 from crossmodal.heads import Aggregate, Examples, Fit, Reading, Truth
+from crossmodal.tasks._tracks import groups_of
 
 if TYPE_CHECKING:
     from crossmodal.data.manifest import Manifest
@@ -23,11 +23,27 @@ SILENT_DB = -40.0  # a segment that is so much quieter than its track is silent
 
 
 class Tagset(NamedTuple):
-    """A tagset's name, the tags that train has of it, and whether each track has exactly one."""
+    """A tagset.
+
+    A tag that train lacks cannot be told. Exclusive ones count all the same, as what they are: errors, whatever is said
+    of their tracks; independent ones have no figure.
+
+    Attributes:
+        name: its own.
+        tags: those that train has.
+        exclusive: whether each track has exactly one.
+        unseen: those that the judged part has, and train has not.
+    """
 
     name: str
     tags: tuple[str, ...]
     exclusive: bool
+    unseen: tuple[str, ...] = ()
+
+    @property
+    def judged(self) -> Tagset:
+        """As the judged part is labelled: the tags that train has, and of exclusive ones the unseen after them."""
+        return self._replace(tags=self.tags + self.unseen, unseen=()) if self.exclusive else self
 
 
 class View(NamedTuple):
@@ -89,7 +105,7 @@ class Labelled(NamedTuple):
 
 
 def labelled(embedded: Embedded, part: str, tagset: Tagset, layer: Layer, view: View, seed: int) -> Labelled:
-    """The tracks of a part that are annotated with a tagset; of an exclusive one, those with a tag that train has."""
+    """The tracks of a part that are annotated with a tagset; of an exclusive one, those with one of its ``tags``."""
     vectors = embedded.crops(part, seed) if view.rows == "crop" else embedded.vectors(part)
     manifest = embedded.part(part)
     rows, truth = _truth(manifest, tagset, vectors.track_ids)
@@ -99,12 +115,6 @@ def labelled(embedded: Embedded, part: str, tagset: Tagset, layer: Layer, view: 
     tracks = [_kept(vectors.tracks[row], levels[row] if levels else None, view, rng) for row in rows]
     examples = _examples(tracks, truth, tagset.exclusive, layer, view)
     return Labelled(examples, ids, groups_of(manifest, ids), len(vectors.track_ids) - len(ids))
-
-
-def groups_of(part: Manifest, track_ids: Sequence[str]) -> list[str]:
-    """The group of each track, itself where it has none."""
-    groups = part.tracks.set_index("track_id")["group"].loc[list(track_ids)]
-    return [group or track for track, group in zip(track_ids, groups, strict=True)]
 
 
 def _truth(part: Manifest, tagset: Tagset, track_ids: Sequence[str]) -> tuple[NDArray[np.intp], Truth]:
@@ -146,8 +156,19 @@ def _examples(tracks: Sequence[TrackVectors], truth: Truth, exclusive: bool, lay
     return Examples(rows, number, np.concatenate(weights), truth, exclusive, pooled)
 
 
-def tagsets_of(embedded: Embedded, names: Sequence[str] | None, part: str) -> tuple[list[Tagset], pd.DataFrame]:
-    """The tagsets that can be probed, and those that cannot, with the reason: tagset, reason.
+def chosen_on(part: str) -> dict[str, str]:
+    """What is told of figures of a part by what is fitted on train and chosen on valid.
+
+    Raises:
+        InputError: the part is train.
+    """
+    if part == "train":
+        raise InputError("part train cannot be judged by what is fitted on it; judge valid or test")
+    return {"chosen_on": part} if part == "valid" else {}
+
+
+def tagsets_of(embedded: Embedded, names: Sequence[str] | None, part: str) -> tuple[list[Tagset], dict[str, str]]:
+    """The tagsets that can be probed, and by name why others cannot.
 
     Args:
         embedded: the model beside its data.
@@ -155,8 +176,9 @@ def tagsets_of(embedded: Embedded, names: Sequence[str] | None, part: str) -> tu
         part: what is judged.
 
     Raises:
-        InputError: one that was named cannot be probed, or none can.
+        InputError: one that was named cannot be probed, or none can; or the part is train.
     """
+    chosen_on(part)
     known = sorted(embedded.manifest.tags["tagset"].unique())
     asked = known if names is None else names
     if unknown := [name for name in asked if name not in known]:
@@ -166,14 +188,15 @@ def tagsets_of(embedded: Embedded, names: Sequence[str] | None, part: str) -> tu
     for name in asked:
         here = {place: table.get(name, set()) for place, table in tags.items()}
         if reason := _reason(here, exclusive := _exclusive(embedded.manifest, name), part):
-            reasons[name] = f"tagset {name!r}: {reason}"
+            reasons[name] = reason
         else:
-            found.append(Tagset(name, tuple(sorted(here["train"])), exclusive))
-    if reasons and (names is not None or not found):
-        raise InputError(next(iter(reasons.values())))
+            tags_of_train, unseen = (tuple(sorted(own)) for own in (here["train"], here[part] - here["train"]))
+            found.append(Tagset(name, tags_of_train, exclusive, unseen))
+    for name in reasons if names is not None or not found else ():
+        raise InputError(f"tagset {name!r}: {reasons[name]}")
     if not found:
         raise InputError("there are no tagsets to probe: no track has a tag")
-    return found, pd.DataFrame({"tagset": list(reasons), "reason": list(reasons.values())}, dtype="str")
+    return found, reasons
 
 
 def _exclusive(manifest: Manifest, name: str) -> bool:
@@ -194,7 +217,7 @@ def _reason(tags: Mapping[str, set[str]], exclusive: bool, part: str) -> str:
     """Why a tagset with these tags in each part cannot be probed, or nothing."""
     if len(tags["train"]) < 1 + exclusive:
         return f"train has {len(tags['train'])} of its tags, too few to learn from"
-    if unknown := sorted(tags[part] - tags["train"]):
-        return f"{part} has labels that train has not: {listed(unknown)}"
-    lacking = [name for name in ("valid", part) if not tags[name] & tags["train"]]
-    return f"{lacking[0]} has no track with one of its tags" if lacking else ""
+    for name in ("valid", part):
+        if not tags[name] & tags["train"]:
+            return f"{name} has no track with a tag that train has"
+    return f"all tracks of {part} are {listed(tags[part])}" if exclusive and len(tags[part]) == 1 else ""

@@ -65,7 +65,7 @@ def measured(
 
     Args:
         tagset: its tags are the columns.
-        truth: ``(tracks, tags)``.
+        truth: ``(tracks, tags)``; of exclusive tags, those of ``tagset.judged``.
         scores: of each seed, ``(tracks, tags)``.
         units: the tracks.
         measures: their names; None for all.
@@ -83,7 +83,7 @@ def measured(
             None if drawn is None else _over_seeds(values[:, place], drawn[:, place]),
             chance=chances.get(name),
             candidates=len(tagset.tags),
-            more=dict(more or {}) | spread | _left_out(tagset, truth),
+            more=dict(more or {}) | spread | _untold(tagset, truth),
         )
     return found
 
@@ -132,14 +132,19 @@ def figures(tagset: Tagset, truth: Truth, scores: Scores, wanted: Sequence[str])
 
 
 def chance(tagset: Tagset, truth: Truth) -> dict[str, float]:
-    """What is expected of guesses: of exclusive tags any is as likely, independent ones are put in random order."""
+    """What is expected of guesses: of exclusive tags any of train's is as likely, others are put in random order."""
     if not tagset.exclusive:
         return multilabel.MultiLabel(truth, np.zeros(truth.shape)).chance()
-    return dict.fromkeys(("balanced_accuracy", "accuracy"), 1 / len(tagset.tags))
+    known = slice(len(tagset.tags))  # the columns after these are of unseen tags, which nobody guesses
+    counts = (truth == 1).sum(axis=0)
+    balanced, every = (each[known].sum() / each.sum() for each in (counts > 0, counts))
+    return {"balanced_accuracy": balanced / len(tagset.tags), "accuracy": every / len(tagset.tags)}
 
 
-def _left_out(tagset: Tagset, truth: Truth) -> dict[str, Any]:
-    """The tags without a figure: no track of the part is known to have them, or none to have them not."""
+def _untold(tagset: Tagset, truth: Truth) -> dict[str, Any]:
+    """``unseen`` tags, if any; of independent tags ``undefined``: no track has them, none has them not, or unseen."""
+    unseen = {"unseen": list(tagset.unseen)} if tagset.unseen else {}
     if tagset.exclusive:
-        return {}
-    return {"undefined": [tagset.tags[column] for column in np.flatnonzero(multilabel.undefined(truth))]}
+        return unseen
+    undefined = [tagset.tags[column] for column in np.flatnonzero(multilabel.undefined(truth))]
+    return unseen | {"undefined": sorted([*undefined, *tagset.unseen])}

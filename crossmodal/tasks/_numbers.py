@@ -55,7 +55,7 @@ def numbers(embedded: Embedded, column: str, part: str, layer: Layer) -> Numbers
     if len(known) < 2:
         raise InputError(f"{len(known)} tracks of part {part} have a number in the column {column!r}; two are needed")
     ids = [vectors.track_ids[row] for row in known]
-    return Numbers(ids, list(groups_of(embedded.part(part), ids)), getattr(vectors, layer)[known], found[known])
+    return Numbers(ids, groups_of(embedded.part(part), ids), getattr(vectors, layer)[known], found[known])
 
 
 def numbers_of(tracks: pd.DataFrame, column: str) -> pd.Series[float]:

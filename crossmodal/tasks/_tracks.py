@@ -19,10 +19,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def groups_of(manifest: Manifest, ids: Sequence[str]) -> NDArray[np.str_]:
+def groups_of(manifest: Manifest, ids: Sequence[str]) -> list[str]:
     """The group of each track; itself where it has none."""
     groups = dict(zip(manifest.tracks["track_id"], manifest.tracks["group"], strict=True))
-    return np.array([groups[track] or track for track in ids])
+    return [groups[track] or track for track in ids]
 
 
 def shared(manifest: Manifest, tagset: str, ids: Sequence[str]) -> Bools:
@@ -43,12 +43,35 @@ def annotated(manifest: Manifest, tagset: str, ids: Sequence[str]) -> Bools:
     return np.array([track in known for track in ids])
 
 
-def tagsets_to_judge(manifest: Manifest, tagsets: Sequence[str] | None, apart: bool = True) -> list[str]:
-    """Of the tagsets, or all, those in which two tracks share a tag; of different groups, if they are kept apart."""
+def tagsets_to_judge(
+    manifest: Manifest, tagsets: Sequence[str] | None, apart: bool = True
+) -> tuple[list[str], dict[str, str]]:
+    """Of the tagsets, or all, those in which the order of the candidates matters, and by name why others are left out.
+
+    Args:
+        manifest: the part that is judged.
+        tagsets: their names; None for all.
+        apart: whether the tracks of a track's own group are no candidates.
+    """
     ids = list(manifest.tracks["track_id"])
     others = ~_no_candidates(groups_of(manifest, ids), apart)
     names = sorted(manifest.tags["tagset"].unique()) if tagsets is None else tagsets
-    return [name for name in names if (shared(manifest, name, ids) & others).any()]
+    why = {name: _reason(shared(manifest, name, ids), annotated(manifest, name, ids), others) for name in names}
+    return [name for name in why if not why[name]], {name: reason for name, reason in why.items() if reason}
+
+
+def reasons(left_out: Mapping[str, str]) -> str:
+    """Why tagsets are left out, in words."""
+    return "; ".join(f"{name}: {why}" for name, why in left_out.items()) or "no track has a tag"
+
+
+def _reason(related: Bools, known: Bools, others: Bools) -> str:
+    """Why a tagset cannot be judged, or nothing."""
+    candidates = others & known & known[:, None]
+    asked = (related & candidates).any(axis=1)
+    if not asked.any():
+        return "no track shares a tag with a candidate"
+    return "" if (candidates & ~related)[asked].any() else "every candidate shares a tag with every track that asks"
 
 
 @dataclass(frozen=True)
@@ -87,7 +110,7 @@ class Near:
             apart: whether the tracks of a track's own group are no candidates.
         """
         known = [*map(int, np.flatnonzero(annotated(manifest, tagset, ids)))]
-        exclude = _no_candidates(groups_of(manifest, ids)[known], apart)
+        exclude = _no_candidates(groups_of(manifest, [ids[row] for row in known]), apart)
         relevance = shared(manifest, tagset, ids)[np.ix_(known, known)]
         items, relevant = (~exclude).sum(axis=1), (relevance & ~exclude).sum(axis=1)
         scores, names = vectors[known] @ vectors[known].T, [ids[row] for row in known]
@@ -125,6 +148,7 @@ def mean_of_tagsets(units: Units, every: Sequence[Near], measure: str) -> Measur
     return units.statistics(means, corrected=False, chance=chance, **counts)[measure]
 
 
-def _no_candidates(groups: NDArray[np.str_], apart: bool) -> Bools:
+def _no_candidates(groups: Sequence[str], apart: bool) -> Bools:
     """Of each track: itself, or its whole group."""
-    return groups[:, None] == groups if apart else np.eye(len(groups), dtype=bool)
+    names = np.array(groups)
+    return names[:, None] == names if apart else np.eye(len(names), dtype=bool)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from crossmodal.errors import InputError
 from crossmodal.heads import Scores, probabilities
 from crossmodal.heads._choice import quality
-from crossmodal.judgement import Judgement, Units
+from crossmodal.judgement import Judgement
 from crossmodal.settings import Amount, Count, Positive, Whole
 from crossmodal.tasks import _measures
 from crossmodal.tasks._frozen import Labelled, Tagset, View, labelled, tagsets_of
@@ -85,21 +85,18 @@ class FineTune(Task):
     def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
         """``<tagset>/<measure>`` for each tagset; its truth and scores are tables."""
         tagsets, left_out = tagsets_of(embedded, self.tagsets, part)
-        judgement = Judgement({}, {"left_out": left_out} if len(left_out) else {})
+        judgement = Judgement({}, {}, _measures.primary(tagsets, self.measures), left_out)
         for tagset in tagsets:
             made = self._predict(embedded, tagset, part)
-            units = Units(made.judged.ids, made.judged.groups, self.draws, self.plan.seed)
-            truth = made.judged.examples.truth
-            found = _measures.measured(tagset, truth, made.scores, units, self.measures, made.more)
-            judgement.metrics.update({f"{tagset.name}/{name}": figure for name, figure in found.items()})
+            judgement.metrics.update(made.figures(self.draws, self.plan.seed, self.measures))
             judgement.tables.update(made.tables())
         return judgement
 
     def _predict(self, embedded: Embedded, tagset: Tagset, part: str) -> Predicted:
-        names = ("train", "valid", part)
-        parts = _Parts(*(labelled(embedded, name, tagset, "features", TRACKS, 0) for name in names))
+        asked = (("train", tagset), ("valid", tagset), (part, tagset.judged))
+        parts = _Parts(*(labelled(embedded, *one, "features", TRACKS, 0) for one in asked))
         found = [self._tuned(embedded, tagset, parts, part, seed) for seed in self.seeds]
-        return Predicted(tagset, parts.judged, [scores for scores, _ in found], [chosen for _, chosen in found])
+        return Predicted(tagset, parts.judged, [scores for scores, _ in found], [chosen for _, chosen in found], part)
 
     def _tuned(
         self, embedded: Embedded, tagset: Tagset, parts: _Parts, part: str, seed: int

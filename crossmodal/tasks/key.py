@@ -12,9 +12,8 @@ from crossmodal.errors import InputError, listed
 from crossmodal.judgement import Judgement, Measured
 from crossmodal.metrics import key as metrics
 from crossmodal.settings import Whole
-from crossmodal.tasks._classes import Read, read
+from crossmodal.tasks._classes import Read, read, unweighted
 from crossmodal.tasks._frozen import Layer
-from crossmodal.tasks.probe import head_of
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class Key(Task):
         seed: Whole = 0,
     ) -> None:
         self.keys, self.layer, self.draws, self.seed = keys, layer, draws, seed
-        self.head = head_of({"name": "linear", "balanced": False} if head is None else head, "key")
+        self.head = unweighted(head, "key")
 
     def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
         """``<keys>/<measure>``, and the tables ``<keys>/truth`` and ``<keys>/scores`` over the 24 keys."""
@@ -78,7 +77,7 @@ class Key(Task):
             found.units(self.draws, self.seed),
         )
         counts = {"candidates": len(KEYS)}
-        weighted = units.mean(each, chance=metrics.chance(true.tolist()), more={"chosen": found.chosen}, **counts)
+        weighted = units.mean(each, chance=metrics.chance(true.tolist()), more=found.more, **counts)
         shares = {name: units.mean(each == score, **counts) for score, name in metrics.RELATIONS.items()}
         return {"weighted_score": weighted, **shares}
 

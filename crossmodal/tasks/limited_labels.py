@@ -14,7 +14,7 @@ from crossmodal.heads import Aggregate, Examples, Fit, Ints, Scores
 from crossmodal.judgement import Judgement, Measured, Units
 from crossmodal.settings import Count, Share, Whole
 from crossmodal.tasks import _measures
-from crossmodal.tasks._frozen import Labelled, Layer, Silence, Tagset, labelled, tagsets_of, views
+from crossmodal.tasks._frozen import Labelled, Layer, Silence, Tagset, chosen_on, labelled, tagsets_of, views
 from crossmodal.tasks._sampling import samples
 from crossmodal.tasks.probe import head_of
 from crossmodal.types import Task
@@ -99,15 +99,14 @@ class LimitedLabels(Task):
     def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
         """``<tagset>@<percent>%/<measure>`` for each tagset and share, and the curves as tables."""
         tagsets, left_out = tagsets_of(embedded, self.tagsets, part)
-        tables = {"left_out": left_out} if len(left_out) else {}
-        judgement = Judgement({}, tables, _measures.primary(tagsets, self.measures))
+        judgement = Judgement({}, {}, _measures.primary(tagsets, self.measures), left_out)
         for tagset in tagsets:
-            judged = labelled(embedded, part, tagset, self.layer, self.views.judged, self.seed)
+            judged = labelled(embedded, part, tagset.judged, self.layer, self.views.judged, self.seed)
             total = len(self.shares) * self.repeats
             bar = tqdm(self._draws(embedded, tagset, judged.examples), tagset.name, total, unit="draw", leave=False)
             made = list(bar)
             for share in self.shares:
-                found = self._measured(tagset, judged, [draw for draw in made if draw.share == share])
+                found = self._measured(tagset, judged, [draw for draw in made if draw.share == share], chosen_on(part))
                 name = f"{tagset.name}@{100 * share:g}%"
                 judgement.metrics.update({f"{name}/{measure}": figure for measure, figure in found.items()})
             judgement.tables[f"curve/{tagset.name}"] = self._curve(tagset, judged, made)
@@ -131,11 +130,13 @@ class LimitedLabels(Task):
         groups = part.groups if self.by == "groups" else part.ids
         return samples(part.examples.truth, groups, self.shares, self.nested, (seed, stream))
 
-    def _measured(self, tagset: Tagset, judged: Labelled, made: list[Draw]) -> dict[str, Measured]:
+    def _measured(
+        self, tagset: Tagset, judged: Labelled, made: list[Draw], more: dict[str, Any]
+    ) -> dict[str, Measured]:
         units = Units(judged.ids, judged.groups, self.draws, self.seed)
-        more = {"share": made[0].share, "repeats": len(made), "tracks": float(np.mean([draw.tracks for draw in made]))}
+        told = {"share": made[0].share, "repeats": len(made), "tracks": float(np.mean([draw.tracks for draw in made]))}
         scores = [draw.scores for draw in made]
-        return _measures.measured(tagset, judged.examples.truth, scores, units, self.measures, more)
+        return _measures.measured(tagset, judged.examples.truth, scores, units, self.measures, told | more)
 
     def _curve(self, tagset: Tagset, judged: Labelled, made: list[Draw]) -> pd.DataFrame:
         """A row for each draw and metric."""

@@ -8,7 +8,7 @@ from crossmodal.data.manifest import Manifest
 from crossmodal.errors import InputError
 from crossmodal.judgement import Judgement, Units
 from crossmodal.settings import Whole
-from crossmodal.tasks._tracks import Near, groups_of, mean_of_tagsets, tagsets_to_judge
+from crossmodal.tasks._tracks import Near, groups_of, mean_of_tagsets, reasons, tagsets_to_judge
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ class Neighbours(Task):
     """Whole tracks against the tracks of other groups by cosine; relevant is what shares a tag of a tagset.
 
     The tracks of the query's own group (album, artist) are no candidates: they would be found by their production.
-    Tracks that are not annotated with a tagset take no part in it. ``map`` is the mean over tagsets. Intervals:
-    bootstrap over the queries, clustered by group.
+    Tracks that are not annotated with a tagset take no part in it. ``map`` is the mean over tagsets; those in which no
+    candidate is relevant, or all are, are ``left_out``. Intervals: bootstrap over the queries, clustered by group.
 
     Args:
         tagsets: those that are judged, each by itself; all of the part's if None.
@@ -39,14 +39,15 @@ class Neighbours(Task):
         """``<tagset>/map`` and their mean, ``map``."""
         vectors = embedded.vectors(part)
         manifest = embedded.part(part).select(vectors.track_ids)
-        tagsets = self.judged(manifest)
+        tagsets, left_out = tagsets_to_judge(manifest, self.tagsets)
         if not tagsets:
-            raise InputError(f"neighbours: no two tracks of part {part} in different groups share a tag")
-        units = Units(vectors.track_ids, list(groups_of(manifest, vectors.track_ids)), self.draws, self.seed)
+            raise InputError(f"neighbours: part {part} has no tagset to judge: {reasons(left_out)}")
+        units = Units(vectors.track_ids, groups_of(manifest, vectors.track_ids), self.draws, self.seed)
         found = {name: Near.of(manifest, name, vectors.track_ids, vectors.vectors) for name in tagsets}
         figures = {f"{name}/map": near.measured(units, "map") for name, near in found.items()}
-        return Judgement({**figures, "map": mean_of_tagsets(units, list(found.values()), "map")})
+        figures["map"] = mean_of_tagsets(units, list(found.values()), "map")
+        return Judgement(figures, left_out=left_out)
 
     def judged(self, manifest: Manifest) -> list[str]:
-        """The tagsets in which two tracks of different groups share a tag."""
-        return tagsets_to_judge(manifest, self.tagsets)
+        """The tagsets that can be judged."""
+        return tagsets_to_judge(manifest, self.tagsets)[0]

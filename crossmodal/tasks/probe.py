@@ -12,10 +12,10 @@ from tqdm import tqdm
 from crossmodal import registry
 from crossmodal.errors import InputError
 from crossmodal.heads import Aggregate, Examples, Fit, Head, Scores
-from crossmodal.judgement import Judgement, Units
+from crossmodal.judgement import Judgement, Measured, Units
 from crossmodal.settings import Count, Whole
 from crossmodal.tasks import _measures
-from crossmodal.tasks._frozen import Labelled, Layer, Silence, Tagset, labelled, tagsets_of, views
+from crossmodal.tasks._frozen import Labelled, Layer, Silence, Tagset, chosen_on, labelled, tagsets_of, views
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
@@ -27,20 +27,22 @@ class Predicted(NamedTuple):
 
     Attributes:
         tagset: whose tags were asked.
-        judged: the tracks, and what is true of them.
+        judged: the tracks, and what is true of them, in the tags of ``tagset.judged``.
         scores: probabilities of the tags with each seed, ``(tracks, tags)``.
         chosen: what was chosen on valid with each seed.
+        part: that is judged.
     """
 
     tagset: Tagset
     judged: Labelled
     scores: list[Scores]
     chosen: list[dict[str, Any]]
+    part: str = "test"
 
     @property
     def labels(self) -> NDArray[np.str_]:
         """The tag that each track has, ``(tracks,)``, of an exclusive tagset."""
-        return np.asarray(np.array(self.tagset.tags)[self.judged.examples.labels])
+        return np.asarray(np.array(self.tagset.judged.tags)[self.judged.examples.labels])
 
     @property
     def predicted(self) -> NDArray[np.str_]:
@@ -49,19 +51,27 @@ class Predicted(NamedTuple):
 
     @property
     def more(self) -> dict[str, Any]:
-        """What was chosen, as it is or by seed; tracks that were left out; seeds."""
+        """What was chosen, as it is or by seed; tracks that were left out; seeds; whether the part was chosen on."""
         keys = self.chosen[0] if self.chosen else {}
         single = len(self.chosen) == 1
         chosen = {key: keys[key] if single else [each[key] for each in self.chosen] for key in keys}
-        return chosen | {"unlabelled": self.judged.unlabelled, "seeds": len(self.scores)}
+        return chosen | {"unlabelled": self.judged.unlabelled, "seeds": len(self.scores)} | chosen_on(self.part)
+
+    def figures(self, draws: int, seed: int, measures: list[str] | None) -> dict[str, Measured]:
+        """``<tagset>/<measure>``, with the bootstrap's draws and seed."""
+        units, truth = Units(self.judged.ids, self.judged.groups, draws, seed), self.judged.examples.truth
+        found = _measures.measured(self.tagset, truth, self.scores, units, measures, self.more)
+        return {f"{self.tagset.name}/{name}": figure for name, figure in found.items()}
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """``<tagset>/truth``, ``<tagset>/scores``, and those of further seeds: a row a track, a column a tag."""
         index = pd.Index(self.judged.ids, name="track_id", dtype="str")
-        named: dict[str, Any] = {"truth": self.judged.examples.truth}
-        named |= {f"scores{f'-{seed}' if seed else ''}": each for seed, each in enumerate(self.scores)}
-        columns = list(self.tagset.tags)
-        return {f"{self.tagset.name}/{key}": pd.DataFrame(v, index, columns) for key, v in named.items()}
+        tags, every = list(self.tagset.tags), list(self.tagset.judged.tags)
+        made = {"truth": pd.DataFrame(self.judged.examples.truth, index, every)}
+        for seed, scores in enumerate(self.scores):
+            known = pd.DataFrame(scores, index, tags)
+            made[f"scores-{seed}" if seed else "scores"] = known.reindex(columns=every, fill_value=0.0)
+        return {f"{self.tagset.name}/{name}": table for name, table in made.items()}
 
 
 class Probe(Task):
@@ -70,12 +80,15 @@ class Probe(Task):
     A tagset of which each annotated track has exactly one tag is exclusive: its measures are ``balanced_accuracy``,
     ``accuracy`` and ``macro_f1``. Any other is of independent tags: ``macro_roc_auc``, ``macro_average_precision`` and
     ``micro_...`` of both; tags that no track of the part has, or all have, are named in ``undefined`` and left out.
-    Tracks that are not annotated with a tagset are left out and counted. Intervals: bootstrap over the judged tracks,
-    clustered by the manifest's groups. Chance is that of guesses, or of a random order.
+    A tag that the part has and train lacks cannot be told, and is named in ``unseen``: of exclusive tags its tracks
+    count, as errors; of independent ones it is ``undefined``. Tracks that are not annotated with a tagset are left out
+    and counted. Intervals: bootstrap over the judged tracks, clustered by the manifest's groups. Chance is that of
+    guesses, or of a random order. Figures of valid, which the head was chosen on, say so (``chosen_on``), and the head
+    is then not fitted on it; train is not judged.
 
     Args:
-        tagsets: each is probed by itself; None for all that train, valid and the judged part allow, and the table
-            ``left_out`` says why others do not.
+        tagsets: each is probed by itself; None for all that train, valid and the judged part allow, and ``left_out``
+            says why others are not.
         head: ``{name: ..., settings}`` of `crossmodal.heads`; ``linear`` if None.
         layer: ``features``, the audio encoder's output, or ``vectors``, after the projection to the joint space.
         fit: what the head is fitted on, see `crossmodal.heads.Reading`; None for the head's own way.
@@ -117,14 +130,10 @@ class Probe(Task):
     def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
         """``<tagset>/<measure>`` for each tagset; its truth and scores are tables."""
         tagsets, left_out = tagsets_of(embedded, self.tagsets, part)
-        tables = {"left_out": left_out} if len(left_out) else {}
-        judgement = Judgement({}, tables, _measures.primary(tagsets, self.measures))
+        judgement = Judgement({}, {}, _measures.primary(tagsets, self.measures), left_out)
         for tagset in tqdm(tagsets, desc="probe", unit="tagset", leave=False):
             made = self._predict(embedded, tagset, part)
-            judged = made.judged
-            units = Units(judged.ids, judged.groups, self.draws, self.seed)
-            found = _measures.measured(tagset, judged.examples.truth, made.scores, units, self.measures, made.more)
-            judgement.metrics.update({f"{tagset.name}/{name}": figure for name, figure in found.items()})
+            judgement.metrics.update(made.figures(self.draws, self.seed, self.measures))
             judgement.tables.update(made.tables())
         return judgement
 
@@ -132,23 +141,26 @@ class Probe(Task):
         """What the probe of a tagset says of the labelled tracks of a part.
 
         Raises:
-            InputError: the part has labels that train has not, or there is no such tagset.
+            InputError: the tagset cannot be probed, or there is none; or the part is train.
         """
         return self._predict(embedded, tagsets_of(embedded, [tagset], part)[0][0], part)
 
     def _predict(self, embedded: Embedded, tagset: Tagset, part: str) -> Predicted:
-        judged = labelled(embedded, part, tagset, self.layer, self.views.judged, self.seed)
+        judged = labelled(embedded, part, tagset.judged, self.layer, self.views.judged, self.seed)
         drawing = self.head.draws or self.views.train.draws
         seeds = range(self.seed, self.seed + (self.seeds if drawing else 1))
-        found = [self._fitted(embedded, tagset, judged.examples, seed) for seed in seeds]
-        return Predicted(tagset, judged, [scores for scores, _ in found], [chosen for _, chosen in found])
+        refit = self.refit and part != "valid"  # what is judged is never learned from
+        found = [self._fitted(embedded, tagset, judged.examples, seed, refit) for seed in seeds]
+        return Predicted(tagset, judged, [scores for scores, _ in found], [chosen for _, chosen in found], part)
 
-    def _fitted(self, embedded: Embedded, tagset: Tagset, judged: Examples, seed: int) -> tuple[Scores, dict[str, Any]]:
+    def _fitted(
+        self, embedded: Embedded, tagset: Tagset, judged: Examples, seed: int, refit: bool
+    ) -> tuple[Scores, dict[str, Any]]:
         train, valid = (
             labelled(embedded, name, tagset, self.layer, view, seed).examples
             for name, view in (("train", self.views.train), ("valid", self.views.valid))
         )
-        fitted = self.head.fit(train, valid, seed, self.refit)
+        fitted = self.head.fit(train, valid, seed, refit)
         return judged.scores(fitted.logits(judged.features)), fitted.chosen
 
 

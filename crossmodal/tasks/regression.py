@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from crossmodal.errors import InputError
 from crossmodal.judgement import Judgement, Measured
 from crossmodal.settings import Positive, Whole
-from crossmodal.tasks._frozen import Layer
+from crossmodal.tasks._frozen import Layer, chosen_on
 from crossmodal.tasks._numbers import Numbers, numbers
 from crossmodal.types import Task
 
@@ -59,21 +59,22 @@ class Regression(Task):
 
     def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
         """``<column>/r2``, ``mae`` and ``mae_of_mean``; the table ``<column>/values``: ``true``, ``predicted``."""
-        judgement = Judgement({})
+        judgement, seen = Judgement({}), chosen_on(part)
         for column in self.columns:
             train, valid, judged = (numbers(embedded, column, name, self.layer) for name in ("train", "valid", part))
             alpha = min(self.alpha, key=lambda alpha: _squared(valid.values, fitted(train, alpha), valid.features))
             predicted = fitted(train, alpha).predict(judged.features)
-            judgement.metrics.update(self._measured(column, judged, predicted, float(train.values.mean()), alpha))
+            mean, more = float(train.values.mean()), {"alpha": alpha} | seen
+            judgement.metrics.update(self._measured(column, judged, predicted, mean, more))
             judgement.tables[f"{column}/values"] = pd.DataFrame(
                 {"true": judged.values, "predicted": predicted}, index=pd.Index(judged.ids, name="track_id")
             )
         return judgement
 
     def _measured(
-        self, column: str, judged: Numbers, predicted: Floats, mean: float, alpha: float
+        self, column: str, judged: Numbers, predicted: Floats, mean: float, more: dict[str, Any]
     ) -> dict[str, Measured]:
-        units, true, more = judged.units(self.draws, self.seed), judged.values, {"alpha": alpha}
+        units, true = judged.units(self.draws, self.seed), judged.values
         return {
             f"{column}/r2": units.statistic(lambda counts: r2(true, predicted, counts), more=more),
             f"{column}/mae": units.mean(np.abs(predicted - true), more=more),

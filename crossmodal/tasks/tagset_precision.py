@@ -10,7 +10,7 @@ import pandas as pd
 from crossmodal.errors import InputError
 from crossmodal.judgement import Judgement, Measured, Units
 from crossmodal.settings import Count, Whole
-from crossmodal.tasks._tracks import Near, groups_of, mean_of_tagsets, tagsets_to_judge
+from crossmodal.tasks._tracks import Near, groups_of, mean_of_tagsets, reasons, tagsets_to_judge
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class TagsetPrecision(Task):
 
     Tracks that are not annotated with a tagset take no part in it; tracks that share a tag with no candidate are not
     asked. A cut-off is judged where every track has more candidates than that, ``precision@k`` without a tagset, the
-    mean of the tagsets, where that holds in all of them. Intervals: bootstrap over tracks, clustered by group.
+    mean of the tagsets, where that holds in all of them. Tagsets in which no candidate is relevant, or all are, are
+    ``left_out``. Intervals: bootstrap over tracks, clustered by group.
 
     Args:
         tagsets: those that are judged, each by itself; all of the part's if None.
@@ -60,22 +61,25 @@ class TagsetPrecision(Task):
         """``<tagset>/precision@k``, ``precision@k``, and the table ``curve/precision``."""
         vectors = embedded.vectors(part)
         manifest = embedded.part(part).select(vectors.track_ids)
+        tagsets, left_out = tagsets_to_judge(manifest, self.tagsets, self.exclude_group)
+        if not tagsets:
+            raise InputError(f"tagset_precision: part {part} has no tagset to judge: {reasons(left_out)}")
         every = {
             name: Near.of(manifest, name, vectors.track_ids, vectors.vectors, self.cutoffs, self.exclude_group)
-            for name in tagsets_to_judge(manifest, self.tagsets, self.exclude_group)
+            for name in tagsets
         }
-        units = Units(vectors.track_ids, list(groups_of(manifest, vectors.track_ids)), self.draws, self.seed)
+        units = Units(vectors.track_ids, groups_of(manifest, vectors.track_ids), self.draws, self.seed)
         found = {(name, k): near.measured(units, at(k)) for name, near in every.items() for k in self._of(near)}
         if not found:
             raise InputError(
-                f"tagset_precision: no two tracks of part {part} share a tag, or there are not more candidates than "
-                f"{min(self.cutoffs)}, the lowest of cutoffs"
+                f"tagset_precision: in part {part} there are not more candidates than {min(self.cutoffs)}, "
+                "the lowest of cutoffs"
             )
         common = [k for k in self.cutoffs if all(k in self._of(near) for near in every.values())]
         means = {(MEAN, k): mean_of_tagsets(units, list(every.values()), at(k)) for k in common}
         figures = {f"{name}/{at(k)}": figure for (name, k), figure in found.items()}
         figures |= {at(k): figure for (_, k), figure in means.items()}
-        return Judgement(figures, {"curve/precision": curve({**found, **means})})
+        return Judgement(figures, {"curve/precision": curve({**found, **means})}, left_out=left_out)
 
     def _of(self, near: Near) -> list[int]:
         return [k for k in self.cutoffs if at(k) in near.values]

@@ -11,10 +11,9 @@ from crossmodal.errors import InputError
 from crossmodal.judgement import Judgement
 from crossmodal.metrics.tempo import accuracy_1, accuracy_2
 from crossmodal.settings import Count, Whole
-from crossmodal.tasks._classes import read
+from crossmodal.tasks._classes import read, unweighted
 from crossmodal.tasks._frozen import Layer
 from crossmodal.tasks._numbers import numbers_of
-from crossmodal.tasks.probe import head_of
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class Tempo(Task):
         seed: Whole = 0,
     ) -> None:
         self.column, self.layer, self.bins, self.draws, self.seed = column, layer, bins, draws, seed
-        self.head = head_of({"name": "linear", "balanced": False} if head is None else head, "tempo")
+        self.head = unweighted(head, "tempo")
 
     def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
         """``<column>/accuracy_1`` and ``accuracy_2``, and the table ``<column>/values``: ``true``, ``predicted``."""
@@ -68,7 +67,7 @@ class Tempo(Task):
                 measure(true, predicted),
                 chance=float(np.mean([measure(np.full(len(guesses), one), guesses).mean() for one in true])),
                 candidates=len(found.classes),
-                more={"chosen": found.chosen},
+                more=found.more,
             )
             for measure in (accuracy_1, accuracy_2)
         }

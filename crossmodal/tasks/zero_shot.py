@@ -100,7 +100,7 @@ class ZeroShot(Task):
             found = prompt_vectors(embedded.texts, words, language, templates)
             vectors[language] = dict(zip(words, found, strict=True))
         ids = embedded.vectors(part).track_ids
-        units = Units(ids, list(groups_of(embedded.part(part), ids)), self.draws, self.seed)
+        units = Units(ids, groups_of(embedded.part(part), ids), self.draws, self.seed)
         metrics = self._calibrated(embedded, part, tagsets, vectors[self.pivot], units)
         tables: dict[str, pd.DataFrame] = {}
         tracks = np.stack([np.average(t.vectors, axis=0, weights=t.weights) for t in embedded.vectors(part).tracks])

@@ -49,6 +49,7 @@ def test_figures_are_those_of_the_tables_of_all_seeds(judgement: Judgement, embe
 def test_independent_tags_have_probabilities_of_their_own(embedded: Embedded) -> None:
     found = FineTune(["rhythm"], **SHORT).evaluate(embedded)
     assert {name.removeprefix("rhythm/") for name in found.metrics} >= {"macro_roc_auc", "macro_average_precision"}
+    assert found.primary == "macro_roc_auc"  # without it no figure would sum it up
     table = found.tables["rhythm/scores"]
     assert list(table.columns) == ["drums"]
     assert table["drums"].between(0, 1).all()
@@ -72,6 +73,11 @@ def test_what_is_true_of_the_test_part_changes_nothing_but_the_figures(
     assert after == pytest.approx(1 - before)
 
 
+def test_on_valid_the_figures_say_that_choices_were_made_on_it(embedded: Embedded) -> None:
+    found = FineTune(["register"], **{**SHORT, "steps": 1, "validate_every": 1}).evaluate(embedded, "valid")
+    assert found.metrics["register/accuracy"].more["chosen_on"] == "valid"
+
+
 def test_the_pair_of_rates_is_the_best_on_valid(embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
     marks: Iterator[float] = iter([0.2, 0.3, 0.9, 0.1, 0.9, 0.9, 0.4, 0.4])
     monkeypatch.setattr(fine_tune, "quality", lambda valid, scores: next(marks))
@@ -86,5 +92,7 @@ def test_mistakes_are_told(embedded: Embedded) -> None:
         FineTune(["register"], head_lr=[])
     with pytest.raises(InputError, match="fine_tune: measures has no f1"):
         FineTune(["register"], measures=["f1"])
+    with pytest.raises(InputError, match="part train cannot be judged"):
+        FineTune(["register"]).evaluate(embedded, "train")
     with pytest.raises(InputError, match="makam"):
         FineTune(["makam"]).evaluate(embedded)

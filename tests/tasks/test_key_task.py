@@ -102,6 +102,14 @@ def test_tracks_without_a_key_or_with_two_take_no_part() -> None:
     assert Key(head=LINEAR, draws=0).evaluate(data).metrics["key/weighted_score"].queries == 58
 
 
+def test_figures_of_valid_say_that_choices_were_made_on_it() -> None:
+    task, data = Key(head=LINEAR, draws=0), keyed(6.0)
+    assert task.evaluate(data, "valid").metrics["key/weighted_score"].more["chosen_on"] == "valid"
+    assert "chosen_on" not in task.evaluate(data).metrics["key/weighted_score"].more
+    with pytest.raises(InputError, match="part train cannot be judged"):
+        task.evaluate(data, "train")
+
+
 def test_mistakes_are_told() -> None:
     with pytest.raises(InputError, match="key: there is neither a tagset nor a column 'tonality'; tagsets: none"):
         Key("tonality").evaluate(keyed(0.0))

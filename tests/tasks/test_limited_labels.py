@@ -51,6 +51,20 @@ def test_a_curve_is_a_plain_loop_over_draws_and_shares() -> None:
     assert values[0.05] != values[1.0] * 3
 
 
+def test_figures_of_valid_say_that_choices_were_made_on_it() -> None:
+    task, data = LimitedLabels(["instrument"], HEAD, shares=[0.5], repeats=1, draws=0), stand(1.0)
+    assert task.evaluate(data, "valid").metrics["instrument@50%/accuracy"].more["chosen_on"] == "valid"
+    with pytest.raises(InputError, match="part train cannot be judged"):
+        task.evaluate(data, "train")
+
+
+def test_tracks_whose_tag_training_has_not_are_errors() -> None:
+    task = LimitedLabels(["instrument"], HEAD, shares=[1.0], repeats=1, draws=0)
+    found = task.evaluate(stand(50.0, renamed="rebab"))
+    assert found.metrics["instrument@100%/balanced_accuracy"].value == pytest.approx(2 / 3)
+    assert found.metrics["instrument@100%/accuracy"].more["unseen"] == ["rebab"]
+
+
 @pytest.mark.slow
 def test_more_labels_find_more() -> None:
     curve = LimitedLabels(shares=[0.01, 1.0], repeats=2, draws=0).evaluate(several(2.0)).tables["curve/mood"]

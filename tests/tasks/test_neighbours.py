@@ -78,6 +78,20 @@ def test_a_tagset_shared_within_groups_alone_is_not_judged() -> None:
     assert set(found) == {"mood/map", "map"}
     assert found["map"]["value"] == found["mood/map"]["value"]
     assert found["mood/map"]["low"] is None
+    left_out = Neighbours(draws=0).evaluate(stand).left_out
+    assert left_out == dict.fromkeys([*sorted(set(TAGS) - {"mood"})], "no track shares a tag with a candidate")
+    assert left_out
+
+
+def test_a_tagset_of_one_class_does_not_raise_the_mean() -> None:
+    stand = Stand({**TAGS, "planet": {row: ["earth"] for row in range(len(GROUPS))}})
+    found = Neighbours(draws=0).evaluate(stand)
+    assert "planet/map" not in found.metrics
+    assert found.metrics["map"].value == found.metrics["mood/map"].value < 1
+    assert found.left_out["planet"] == "every candidate shares a tag with every track that asks"
+    assert Neighbours(["planet"]).judged(stand.manifest) == []
+    with pytest.raises(InputError, match="no tagset to judge: planet: every candidate shares a tag"):
+        Neighbours(["planet"]).evaluate(stand)
 
 
 def test_the_primary_is_the_mean_over_tagsets() -> None:
@@ -94,5 +108,5 @@ def test_the_primary_is_the_mean_over_tagsets() -> None:
 def test_what_cannot_be_judged_is_told() -> None:
     with pytest.raises(InputError, match="no tagset 'moood'"):
         Neighbours(["moood"]).evaluate(Stand()).as_dict()
-    with pytest.raises(InputError, match="no two tracks of part test in different groups share a tag"):
+    with pytest.raises(InputError, match="part test has no tagset to judge: place: no track shares a tag"):
         Neighbours(["place"]).evaluate(Stand()).as_dict()

@@ -53,11 +53,61 @@ def test_the_interval_holds_the_value_and_is_that_of_its_seed() -> None:
     assert first["low"] < first["value"] < first["high"]
 
 
-def test_a_label_that_training_has_not_is_an_error() -> None:
-    with pytest.raises(InputError, match="tagset 'instrument': test has labels that train has not: rebab"):
-        Probe(["instrument"]).evaluate(stand(1.0, renamed="rebab"))
-    with pytest.raises(InputError, match="test has labels that train has not: rebab"):
-        Probe().evaluate(stand(1.0, renamed="rebab"))  # there is no other
+@pytest.mark.parametrize("names", [["instrument"], None])
+def test_tracks_whose_tag_training_has_not_are_errors_and_the_tag_is_named(names: list[str] | None) -> None:
+    probe, data = Probe(names, {"name": "linear", "c": [0.1]}, draws=0), stand(50.0, renamed="rebab")
+    judgement = probe.evaluate(data)
+    truth, scores = (judgement.tables[f"instrument/{name}"] for name in ("truth", "scores"))
+    assert list(truth) == list(scores) == [*CLASSES, "rebab"]
+    assert (scores["rebab"] == 0).all()
+    lost = truth["rebab"].mean()
+    assert 0 < lost < 1
+    found = judgement.metrics
+    assert found["instrument/accuracy"].value == pytest.approx(1 - lost)
+    assert found["instrument/accuracy"].chance == pytest.approx((1 - lost) / 3)
+    assert found["instrument/balanced_accuracy"].value == pytest.approx(2 / 3)  # cello and ney, of these and rebab
+    assert found["instrument/balanced_accuracy"].chance == pytest.approx(2 / 3 / 3)
+    assert found["instrument/macro_f1"].more["unseen"] == ["rebab"]
+    assert (found["instrument/accuracy"].queries, found["instrument/accuracy"].more["unlabelled"]) == (57, 3)
+    assert set(probe.predict(data, "instrument").labels) == {"cello", "ney", "rebab"}
+
+
+def test_an_independent_tag_that_training_has_not_is_undefined() -> None:
+    data = several(1.5)
+    tags = data.manifest.tags
+    renamed = tags["track_id"].str.startswith("test") & (tags["tag"] == "ney")
+    data.manifest = replace(data.manifest, tags=tags.assign(tag=tags["tag"].mask(renamed, "rebab")))
+    judgement = Probe(draws=0, measures=["macro_roc_auc"]).evaluate(data)
+    figure = judgement.metrics["mood/macro_roc_auc"]
+    truth, scores = (judgement.tables[f"mood/{name}"].to_numpy() for name in ("truth", "scores"))
+    assert (figure.more["unseen"], figure.more["undefined"]) == (["rebab"], ["ney", "rebab"])
+    assert figure.value == pytest.approx(roc_auc_score(truth[:, [0, 2]], scores[:, [0, 2]]))
+    assert figure.queries == 55
+
+
+@pytest.mark.parametrize("head", [{"name": "linear", "c": [1.0]}, {"name": "neighbours", "k": [1]}])
+def test_what_is_judged_is_never_learned_from(head: dict) -> None:
+    data = stand(0.0)
+    valid, unfitted = (Probe(head=head, refit=refit, draws=0).evaluate(data, "valid") for refit in (True, False))
+    figure = valid.metrics["instrument/accuracy"]
+    assert figure.value == unfitted.metrics["instrument/accuracy"].value < 0.6
+    assert figure.more["chosen_on"] == "valid"
+    assert "chosen_on" not in Probe(head=head, draws=0).evaluate(data).metrics["instrument/accuracy"].more
+    with pytest.raises(InputError, match="part train cannot be judged by what is fitted on it; judge valid or test"):
+        Probe(head=head).evaluate(data, "train")
+
+
+def test_a_tagset_that_the_judged_part_has_one_class_of_is_left_out() -> None:
+    data = stand(5.0)
+    tags = data.manifest.tags
+    same = tags.assign(tagset="place", tag=tags["tag"].mask(tags["track_id"].str.startswith("test"), "oud"))
+    tags = pd.concat([tags, same])
+    data.manifest = replace(data.manifest, tags=tags, annotated=tags[["track_id", "tagset"]])
+    judgement = Probe(draws=0, measures=["accuracy"]).evaluate(data)
+    assert list(judgement.metrics) == ["instrument/accuracy"]
+    assert judgement.left_out == {"place": "all tracks of test are oud"}
+    with pytest.raises(InputError, match="tagset 'place': all tracks of test are oud"):
+        Probe(["place"]).evaluate(data)
 
 
 @pytest.mark.parametrize(
@@ -145,9 +195,8 @@ def test_without_names_all_tagsets_are_probed_that_can_be() -> None:
     judgement = Probe(draws=0, measures=["accuracy"]).evaluate(data)
     assert list(judgement.metrics) == ["instrument/accuracy", "mood/accuracy"]
     assert judgement.primary == "accuracy"
-    left_out = judgement.tables["left_out"].to_numpy().tolist()
-    assert left_out == [["only_train", "tagset 'only_train': valid has no track with one of its tags"]]
-    assert "left_out" not in Probe(draws=0).evaluate(other).tables
+    assert judgement.left_out == {"only_train": "valid has no track with a tag that train has"}
+    assert Probe(draws=0).evaluate(other).left_out == {}
     with pytest.raises(InputError, match="only_train"):
         Probe(["only_train"]).evaluate(data)
 

@@ -78,6 +78,14 @@ def test_the_test_part_is_not_looked_at_before_the_end() -> None:
     np.testing.assert_array_equal(one["predicted"], two["predicted"])
 
 
+def test_figures_of_valid_say_that_alpha_was_chosen_on_it() -> None:
+    task, data = Regression(["arousal"], draws=0), arousal(3.0)
+    assert task.evaluate(data, "valid").metrics["arousal/r2"].more["chosen_on"] == "valid"
+    assert "chosen_on" not in task.evaluate(data).metrics["arousal/r2"].more
+    with pytest.raises(InputError, match="part train cannot be judged"):
+        task.evaluate(data, "train")
+
+
 @pytest.mark.parametrize(
     ("columns", "cell", "message"),
     [

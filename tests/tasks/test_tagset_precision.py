@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,7 +28,9 @@ class Stand:
     def __init__(self) -> None:
         rng = np.random.default_rng(3)
         genres = {row: list(rng.choice(GENRES, rng.integers(0, 3), replace=False)) for row in range(30)}
-        moods = {row: [["sad", "glad"][row % 2]] for row in range(0, 30, 2)} | {row: ["sad"] for row in (1, 3, 5, 9)}
+        moods = {row: [["sad", "glad"][row // 2 % 2]] for row in range(0, 30, 2)} | {
+            row: ["sad"] for row in (1, 3, 5, 9)
+        }
         self.tags: dict[str, dict[int, list[str]]] = {"genre": genres, "mood": moods}
         rows = [
             (TRACKS[row], name, tag) for name, own in self.tags.items() for row, tags in own.items() for tag in tags
@@ -117,6 +120,20 @@ def test_the_curve_is_a_table(stand: Stand) -> None:
     assert len(table) == len(made.metrics)
     assert table.loc[("mood", 5), "high"] == made.metrics["mood/precision@5"].high
     assert table.loc[("mean", 2), "chance"] == made.metrics["precision@2"].chance
+
+
+def test_a_tagset_of_one_class_does_not_raise_the_mean() -> None:
+    stand = Stand()
+    planet = pd.DataFrame({"track_id": TRACKS, "tagset": "planet", "tag": "earth"})
+    tags = pd.concat([stand.manifest.tags, planet])
+    annotated = pd.concat([stand.manifest.annotated, planet[["track_id", "tagset"]]])
+    before = TagsetPrecision(cutoffs=[3], draws=0).evaluate(stand)
+    stand.manifest = replace(stand.manifest, tags=tags, annotated=annotated)
+    found = TagsetPrecision(cutoffs=[3], draws=0).evaluate(stand)
+    assert found.as_dict() == before.as_dict()
+    assert found.left_out == {"planet": "every candidate shares a tag with every track that asks"}
+    with pytest.raises(InputError, match="part test has no tagset to judge: planet: every candidate"):
+        TagsetPrecision(["planet"]).evaluate(stand)
 
 
 def test_it_ranks_as_neighbours_do(stand: Stand) -> None:
