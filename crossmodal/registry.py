@@ -1,7 +1,7 @@
 """Plug-ins are files: a family is a folder of the package, a plug-in's name its file's.
 
-A family's protocol stands in `crossmodal.types`, that of heads in `crossmodal.heads`; the file's one public class that
-inherits from it is the plug-in. Its *settings* are the parameters of its constructor with plain types (see
+A family's protocol stands in `crossmodal.types`, or where `HOMES` says; the file's one public class that inherits from
+it is the plug-in. Its *settings* are the parameters of its constructor with plain types (see
 `crossmodal.settings`); parameters of any other type, such as ``texts: Sequence[str]``, are given by the code. A plug-in
 is imported when it is named, not before.
 """
@@ -28,6 +28,7 @@ FAMILIES = {
     "tasks": "Task",
     "heads": "Head",
 }
+HOMES = {"datasets": "crossmodal.data.source", "heads": "crossmodal.heads"}
 
 
 APART = {"crossmodal.indexes.milvus"}  # a place for an index, which its location names, and no kind of FAISS index
@@ -156,8 +157,7 @@ def _is_of(value: Any, family: str) -> bool:
 
 
 def _protocol(family: str) -> type[Any]:
-    home = "crossmodal.heads" if family == "heads" else "crossmodal.types"
-    return getattr(import_module(home), FAMILIES[family])  # type: ignore[no-any-return]
+    return getattr(import_module(HOMES.get(family, "crossmodal.types")), FAMILIES[family])  # type: ignore[no-any-return]
 
 
 def build_block(family: str, block: Mapping[str, Any], trust: Collection[str] | None = None) -> Any:

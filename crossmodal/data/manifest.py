@@ -24,9 +24,9 @@ from tqdm import tqdm
 from crossmodal import files
 from crossmodal.audio import SUFFIXES
 from crossmodal.data import checks
+from crossmodal.data.source import Step
 from crossmodal.errors import InputError, listed
 from crossmodal.files import Skipped
-from crossmodal.types import Step
 
 VERSION = 1
 PARTS = checks.PARTS

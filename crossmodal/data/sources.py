@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crossmodal.data import rows
+from crossmodal.data.source import Source, Step
 from crossmodal.errors import InputError, listed
 from crossmodal.files import Skipped
-from crossmodal.types import Source, Step
 
 
 class Tally:

@@ -13,10 +13,10 @@ from typing import ClassVar
 import pandas as pd
 
 from crossmodal.data.manifest import Manifest
+from crossmodal.data.source import Source
 from crossmodal.data.sources import Tally, lines, optional, required
 from crossmodal.errors import InputError
 from crossmodal.files import Skipped
-from crossmodal.types import Source
 
 # pairs of one recording, the first four of the same samples: the README of CPJKU/BallroomAnnotations, after Sturm
 REPLICAS: Mapping[str, str] = {

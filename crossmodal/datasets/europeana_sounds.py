@@ -22,10 +22,10 @@ import pandas as pd
 
 from crossmodal.audio import SUFFIXES
 from crossmodal.data.manifest import COLUMNS, Manifest
+from crossmodal.data.source import Source
 from crossmodal.data.sources import Tally, missing
 from crossmodal.errors import InputError
 from crossmodal.files import Skipped
-from crossmodal.types import Source
 
 TEXTS = {
     "title": ("dcTitleLangAware", "title"),

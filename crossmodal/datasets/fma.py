@@ -21,9 +21,9 @@ import pandas as pd
 
 from crossmodal.data import ragged, rows, tagging
 from crossmodal.data.manifest import COLUMNS, Manifest
+from crossmodal.data.source import Source
 from crossmodal.data.sources import Tally, required
 from crossmodal.files import Skipped
-from crossmodal.types import Source
 
 SUBSETS = ("small", "medium", "large", "full")  # each holds those before it; large and full hold the same tracks
 PARTS = {"training": "train", "validation": "valid", "test": "test"}

@@ -19,11 +19,11 @@ import pandas as pd
 
 from crossmodal.audio import SUFFIXES
 from crossmodal.data.manifest import Manifest
+from crossmodal.data.source import Source
 from crossmodal.data.sources import Tally
 from crossmodal.data.splits import FRACTIONS, add_split, split_by_group
 from crossmodal.errors import InputError
 from crossmodal.files import Skipped
-from crossmodal.types import Source
 
 
 class Folder(Source):

@@ -10,9 +10,9 @@ from typing import ClassVar, Literal
 import pandas as pd
 
 from crossmodal.data.manifest import Manifest
+from crossmodal.data.source import Source
 from crossmodal.data.sources import Tally, lines, required
 from crossmodal.files import Skipped
-from crossmodal.types import Source
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 NAME = re.compile(rf"({'|'.join(GENRES)})/\1\.\d{{5}}\.(wav|au)")

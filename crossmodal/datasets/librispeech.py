@@ -19,10 +19,10 @@ import pandas as pd
 
 from crossmodal.data.checks import among
 from crossmodal.data.manifest import Manifest
+from crossmodal.data.source import Source
 from crossmodal.data.sources import Tally, lines, missing, optional, required
 from crossmodal.errors import InputError, listed
 from crossmodal.files import Skipped
-from crossmodal.types import Source
 
 SUBSETS = {"train-clean-100": "train", "train-clean-360": "train", "train-other-500": "train"}
 SUBSETS |= {"dev-clean": "valid", "dev-other": "valid", "test-clean": "test", "test-other": "test"}

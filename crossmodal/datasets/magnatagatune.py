@@ -12,10 +12,10 @@ import pandas as pd
 
 from crossmodal.data import rows
 from crossmodal.data.manifest import Manifest
+from crossmodal.data.source import Source
 from crossmodal.data.sources import Tally, lines, optional, required
 from crossmodal.errors import InputError
 from crossmodal.files import Skipped
-from crossmodal.types import Source
 
 EMPTY = (  # of zero bytes in the distribution: clips 35644, 55753 and 57881
     "6/norine_braun-now_and_zen-08-gently-117-146",

@@ -23,11 +23,11 @@ from crossmodal.data import msd, partition, ragged, rows, tagging
 from crossmodal.data.checks import among
 from crossmodal.data.manifest import COLUMNS, Manifest
 from crossmodal.data.pytables import read_frame
+from crossmodal.data.source import Source
 from crossmodal.data.sources import Tally, missing, optional
 from crossmodal.data.splits import add_split
 from crossmodal.errors import InputError, listed
 from crossmodal.files import Skipped
-from crossmodal.types import Source
 
 TAGSETS = ("genres", "styles", "moods", "themes")
 IDS = ("index", "trackid", "track_id", "")  # the files do not agree; "" is the index of a csv that pandas wrote

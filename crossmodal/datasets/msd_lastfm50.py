@@ -22,10 +22,10 @@ import pandas as pd
 from crossmodal.data import msd
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.pytables import read_pickle
+from crossmodal.data.source import Source
 from crossmodal.data.sources import Tally, lines, optional, required
 from crossmodal.errors import InputError
 from crossmodal.files import Skipped
-from crossmodal.types import Source
 
 FOLDER = "processed_annotations/"
 PARTS = {"train": "train_gt_msd.tsv", "valid": "val_gt_msd.tsv", "test": "test_gt_msd.tsv"}

@@ -11,10 +11,10 @@ from typing import ClassVar, Literal, NamedTuple
 import pandas as pd
 
 from crossmodal.data.manifest import Manifest
+from crossmodal.data.source import Source
 from crossmodal.data.sources import Tally, lines, optional, required
 from crossmodal.errors import InputError
 from crossmodal.files import Skipped
-from crossmodal.types import Source
 
 HEADER = ["TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS"]
 META = ["TRACK_ID", "ARTIST_ID", "ALBUM_ID", "TRACK_NAME", "ARTIST_NAME", "ALBUM_NAME", "RELEASEDATE", "URL"]

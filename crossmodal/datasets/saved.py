@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from crossmodal.data.manifest import Manifest
-from crossmodal.types import Source
+from crossmodal.data.source import Source
 
 
 class Saved(Source):

@@ -19,13 +19,13 @@ from tqdm import tqdm
 
 from crossmodal.data.lexicon import Lexicon
 from crossmodal.data.manifest import Manifest
+from crossmodal.data.source import Source, Step
 from crossmodal.data.splits import split_by_group
 from crossmodal.errors import InputError
 from crossmodal.files import read_json, write_json
 from crossmodal.orchestra import reviews
 from crossmodal.orchestra.attributes import ABSENT, ALBUM_TRACKS, TAGSETS, Album, generator, plan
 from crossmodal.orchestra.render import Piece, write
-from crossmodal.types import Source, Step
 
 VERSION = 2  # of the sound: raise it when a golden hash changes, and old audio is refused
 CHUNK = 16  # pieces that a worker takes at a time

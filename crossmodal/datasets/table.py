@@ -36,11 +36,11 @@ from crossmodal import registry
 from crossmodal import settings as plain
 from crossmodal.data import rows
 from crossmodal.data.manifest import COLUMNS, Manifest
+from crossmodal.data.source import Source
 from crossmodal.data.sources import Tally
 from crossmodal.data.splits import FRACTIONS, add_split, split_by_group
 from crossmodal.errors import InputError
 from crossmodal.files import Skipped
-from crossmodal.types import Source
 
 Spec = TypeVar("Spec")
 NUMBERS = ("duration", "sample_rate")

@@ -17,8 +17,8 @@ from crossmodal import registry
 from crossmodal.audio import SUFFIXES
 from crossmodal.cli import main
 from crossmodal.data.manifest import Manifest
+from crossmodal.data.source import Source
 from crossmodal.errors import InputError
-from crossmodal.types import Source
 
 NAMES = registry.names("datasets")
 LOCAL = {"folder", "saved", "synthetic", "table"}  # nothing to download

@@ -10,8 +10,8 @@ import pandas as pd
 import soundfile
 
 from crossmodal.data.manifest import Manifest
+from crossmodal.data.source import Step
 from crossmodal.files import Skipped
-from crossmodal.types import Step
 
 
 def write(root: Path) -> dict[str, Any]:
