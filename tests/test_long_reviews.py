@@ -102,6 +102,7 @@ def test_the_same_texts_cut_at_128_tokens_are_at_chance(reader: Reader, reviews:
     assert found.high < 0.3
 
 
+@pytest.mark.slow
 def test_it_is_found_as_well_at_the_front(reader: Reader, reviews: list[str]) -> None:
     sentences = [text.replace(". ", ".\n").split("\n") for text in reviews]
     turned = [" ".join(sorted(parts, key=lambda part: "is played on" not in part)) for parts in sentences]

@@ -16,7 +16,7 @@ from crossmodal.search.merging import merge
 MANY = [pytest.param(200, beside, marks=pytest.mark.slow) for beside in (False, True)]
 
 
-@pytest.mark.parametrize(("kills", "beside"), [(1, True), *MANY])
+@pytest.mark.parametrize(("kills", "beside"), MANY)
 def test_what_was_acknowledged_outlives_any_kill(tmp_path: Path, kills: int, beside: bool) -> None:
     folder, rng = tmp_path / "index", np.random.default_rng(kills)
     index = SearchIndex.build(folder, *writing.tables(["first"], 0), "m")
