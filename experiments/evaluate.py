@@ -62,7 +62,7 @@ def by_protocols(run: Any, data: str, names: list[str]) -> dict[str, dict[str, A
             judge.by(path)
             known[name] = {"seconds": round(time.process_time() - began, 1)}
         except InputError as error:
-            known[name] = {"refused": str(error)}
+            known[name] = {"refused": str(error).replace(path, Path(path).stem)}
         write_json(record, known)
     return known
 
