@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -66,31 +65,19 @@ def percentiles(samples: Floats, level: float = LEVEL) -> tuple[float, float]:
 
 
 def bias_corrected(value: float, samples: Floats, level: float = LEVEL) -> tuple[float, float]:
-    """The interval of a figure that is no mean: samples of it may lie above it, or below, more often than not.
+    """The interval of a figure that is no mean: the percentiles of its samples, less the samples' bias.
 
-    Units that are drawn twice hold each other's ranks up, for one. The bias-corrected percentiles (Efron 1981;
-    Efron and Tibshirani 1993, section 14.3) are those at Phi(2 z0 -+ z), where Phi(z0) is the share of the samples that
-    lie below the figure, equal ones counted half. Where the bias is so great that they are beyond all samples, which
-    cannot tell them, the percentiles are reflected about the figure (the basic interval; Davison and Hinkley 1997,
-    section 5.2), which corrects twice the bias as well, and are kept within 0 and 1 if the samples are.
+    Units that are drawn twice hold each other's ranks up, so samples of average precision lie above the figure. Their
+    mean less the figure estimates the bias (Efron and Tibshirani 1993, section 10.3); without it the interval says what
+    other units, as many, are expected to give. It is kept within 0 and 1 if the samples are.
 
     Args:
         value: the figure.
         samples: of it, ``(draws,)``.
         level: of the interval.
     """
-    normal, tail, least = NormalDist(), (1 - level) / 2, 1 / (len(samples) + 1)
-    equal = np.isclose(samples, value, rtol=1e-9, atol=1e-12)  # sums in another order
-    below = float((equal / 2 + (~equal & (samples < value))).mean())
-    shift = 2 * normal.inv_cdf(min(max(below, least), 1 - least))
-    levels = [normal.cdf(shift + normal.inv_cdf(each)) for each in (tail, 1 - tail)]
-    told = min(tail, 1 / len(samples))
-    if shift == 0 or (levels[0] >= told and levels[1] <= 1 - told):
-        low, high = np.quantile(samples, levels)
-        return float(low), float(high)
-    low, high = percentiles(samples, level)
-    reflected = within([2 * value - high, 2 * value - low], value, samples)
-    return float(reflected[0]), float(reflected[1])
+    low, high = within(np.array(percentiles(samples, level)) - (samples.mean() - value), value, samples)
+    return float(low), float(high)
 
 
 def within(numbers: ArrayLike, *known: ArrayLike) -> Floats:

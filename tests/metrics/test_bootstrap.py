@@ -5,6 +5,7 @@ import pytest
 
 from crossmodal.errors import InputError
 from crossmodal.metrics.bootstrap import bias_corrected, bootstrap, percentiles, sampled_means, sampled_statistic
+from crossmodal.metrics.multilabel import MultiLabel
 
 
 def test_interval_of_many_values_is_the_normal_one() -> None:
@@ -88,27 +89,23 @@ def test_the_samples_of_a_mean_are_those_of_the_mean_as_a_statistic() -> None:
 
 
 def test_bias_corrected_percentiles_by_hand() -> None:
-    """Of 1,000 samples 30 in 100 lie below: z0 is -.5244, so that the percentiles are Phi(-3.0088) and Phi(.9112)."""
-    samples = np.arange(1000.0)
-    low, high = bias_corrected(299.5, samples)
-    assert low == pytest.approx(np.quantile(samples, 0.001311), abs=0.01)
-    assert high == pytest.approx(np.quantile(samples, 0.818899), abs=0.01)
-    mirrored = bias_corrected(999 - 299.5, samples)
-    assert mirrored == pytest.approx((999 - high, 999 - low))
-    assert bias_corrected(499.5, samples) == pytest.approx(percentiles(samples))  # no bias
+    samples = np.arange(1001.0)  # their mean is 500
+    assert percentiles(samples) == pytest.approx((25, 975))
+    assert bias_corrected(300.0, samples) == pytest.approx((-175, 775))
+    assert bias_corrected(500.0, samples) == pytest.approx(percentiles(samples))  # no bias
+    shares = np.linspace(0.1, 0.3, 1001)
+    assert bias_corrected(0.05, shares) == pytest.approx((0, 0.145))  # a share is not below 0
 
 
-def test_equal_samples_are_counted_half() -> None:
-    ranks = np.repeat([1.0, 2.0, 3.0], 100)  # a median rank
-    assert bias_corrected(2.0, ranks) == percentiles(ranks) == (1, 3)
-    assert bias_corrected(1.0, np.ones(20)) == (1, 1)
-
-
-@pytest.mark.parametrize("shift", [5.0, -5.0])
-def test_beyond_all_samples_the_percentiles_are_reflected(shift: float) -> None:
-    samples = np.random.default_rng(0).normal(size=1000)
-    low, high = percentiles(samples)
-    value = samples.mean() - shift
-    assert bias_corrected(value, samples) == pytest.approx((2 * value - high, 2 * value - low))
-    shares = np.random.default_rng(0).uniform(0.1, 0.3, size=1000)
-    assert bias_corrected(0.05, shares)[0] == 0  # a share is not below it
+def test_the_interval_of_average_precision_holds_the_figure() -> None:
+    """Percentiles of the samples alone lie above a figure of few positives."""
+    rng = np.random.default_rng(0)
+    labels = rng.permuted(np.repeat(np.arange(300)[:, None] < 12, 60, axis=1), axis=0)
+    scores = rng.normal(size=(300, 60)) + labels
+    table = MultiLabel(labels.astype(np.int8), scores)
+    value = table.macro()[1]
+    samples = sampled_statistic(lambda drawn: table.macro(drawn)[1], np.arange(300), 200, 0)
+    samples = samples[np.isfinite(samples)]
+    low, high = bias_corrected(value, samples)
+    assert percentiles(samples)[0] > value
+    assert low < value < high
