@@ -21,7 +21,7 @@ from crossmodal.protocols import Protocol
 from crossmodal.runs import Run
 
 Say = Callable[[str], None]
-FOLDER, PART, HEARD = "protocols", "test", "heard"
+PART, HEARD = "test", "heard"
 
 
 class Judge:
@@ -64,7 +64,7 @@ class Judge:
             "protocol": described(protocol, name, self.allow),
             "guards": checked,
         }
-        folder = self.run.folder / FOLDER / self._named(protocol, name, split)
+        folder = self.run.folder / results.PROTOCOLS / self._named(protocol, name, split)
         results.write(folder, found, evaluation.judgements)
         return folder
 

@@ -13,7 +13,6 @@ from crossmodal.data.splits import split_hash
 from crossmodal.embedding import Embedded
 from crossmodal.errors import InputError
 from crossmodal.evaluation import open_run
-from crossmodal.judging import FOLDER
 from crossmodal.report.plane import check_umap
 from crossmodal.types import PathLike
 
@@ -55,7 +54,7 @@ def write(folder: PathLike, manifests: Sequence[Manifest], by_umap: bool, say: S
 def _judged(folder: Path) -> Iterator[Path]:
     if (folder / results.RESULTS).is_file():
         yield folder
-    yield from sorted(path.parent for path in folder.glob(f"{FOLDER}/*/{results.RESULTS}"))
+    yield from sorted(path.parent for path in folder.glob(f"{results.PROTOCOLS}/*/{results.RESULTS}"))
 
 
 def _data(split: dict[str, Any], known: Sequence[Embedded]) -> Embedded | None:

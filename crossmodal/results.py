@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from crossmodal.types import PathLike
 
 FORMAT = 2
 RESULTS, SAMPLES, TABLES = "results.json", "samples.npz", "tables"
+PROTOCOLS = "protocols"  # the folder of a run that holds its evaluations by protocols, each by its name
 
 
 class Sample(NamedTuple):
@@ -46,6 +48,27 @@ class Tables(Mapping[tuple[str, str], pd.DataFrame]):
         return sum(1 for _ in self)
 
 
+class Samples(Mapping[tuple[str, str], Sample]):
+    """The samples of an evaluation by task and metric, read when first asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def _read(self) -> dict[tuple[str, str], Sample]:
+        with np.load(self.path, allow_pickle=False) as arrays:
+            return {_key(n): Sample(arrays[n], str(arrays[f"{n}|units"])) for n in arrays if _is_value(n)}
+
+    def __getitem__(self, key: tuple[str, str]) -> Sample:
+        return self._read[key]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
+
+
 class Results(NamedTuple):
     """What `write` wrote.
 
@@ -56,7 +79,7 @@ class Results(NamedTuple):
     """
 
     found: dict[str, Any]
-    samples: dict[tuple[str, str], Sample]
+    samples: Samples
     tables: Tables
 
 
@@ -88,9 +111,7 @@ def read(folder: PathLike) -> Results:
     found = read_json(folder / RESULTS)
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise InputError(f"{folder / RESULTS} is not of format {FORMAT}; a version before wrote it, and no samples")
-    with np.load(folder / SAMPLES, allow_pickle=False) as arrays:
-        samples = {_key(name): Sample(arrays[name], str(arrays[f"{name}|units"])) for name in arrays if _is_value(name)}
-    return Results(found, samples, Tables(folder / TABLES))
+    return Results(found, Samples(folder / SAMPLES), Tables(folder / TABLES))
 
 
 def _arrays(judgements: Mapping[str, Judgement]) -> dict[str, NDArray[Any]]:

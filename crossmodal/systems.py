@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +20,26 @@ Key = tuple[str, str]  # of a figure: its task and its metric
 LEVEL = 0.05  # a difference with a corrected p below it is told as one
 
 
-class Judged(NamedTuple):
+@dataclass(frozen=True)
+class Judged:
     """One run, judged: its folder, the seed of its training, what names its settings, and the evaluation."""
 
     folder: Path
     seed: int
     settings: str
     evaluation: Results
+
+    @cached_property
+    def metrics(self) -> dict[Key, dict[str, Any]]:
+        """The metrics as results.json has them."""
+        tasks = self.evaluation.found["tasks"]
+        return {(task, name): one for task, found in tasks.items() for name, one in found["metrics"].items()}
+
+    def judged_on(self, key: Key) -> str:
+        """The units if it was sampled, or else the split and part; and how many queries and candidates there were."""
+        sample, split, metric = self.evaluation.samples.get(key), self.evaluation.found["split"], self.metrics[key]
+        where = sample.units if sample else f"{split['hash']}/{split['part']}"
+        return f"{where} {metric.get('queries')} {metric.get('candidates')}"
 
 
 @dataclass(frozen=True)
@@ -76,13 +89,13 @@ class System:
     @cached_property
     def keys(self) -> list[Key]:
         """The metrics that it has with every seed."""
-        every = [set(_metrics(run)) for run in self.runs]
-        return [key for key in _metrics(self.runs[0]) if all(key in other for other in every)]
+        every = [run.metrics for run in self.runs]
+        return [key for key in every[0] if all(key in other for other in every)]
 
     def figure(self, key: Key) -> Figure:
         """The metric, pooled over seeds."""
-        found = [_metrics(run)[key] for run in self.runs]
-        places = {_judged_on(run, key) for run in self.runs}
+        found = [run.metrics[key] for run in self.runs]
+        places = {run.judged_on(key) for run in self.runs}
         values = tuple(float(one["value"]) for one in found)
         both = self.pooled(key)
         sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
@@ -97,7 +110,7 @@ class System:
         """Of each seed; None where one has none, or those of other units than the first's."""
         found = [run.evaluation.samples.get(key) for run in self.runs]
         drawn = [sample.values for sample in found if sample is not None]
-        alike = len(drawn) == len(found) and len({_judged_on(run, key) for run in self.runs}) == 1
+        alike = len(drawn) == len(found) and len({run.judged_on(key) for run in self.runs}) == 1
         return drawn if alike else None
 
     def pooled(self, key: Key) -> Pooled | None:
@@ -105,21 +118,9 @@ class System:
         samples = self.samples(key)
         if samples is None:
             return None
-        found = [_metrics(run)[key] for run in self.runs]
+        found = [run.metrics[key] for run in self.runs]
         corrected = all(one.get("corrected") for one in found)
         return pooled([float(one["value"]) for one in found], np.stack(samples), corrected=corrected)
-
-
-def _metrics(run: Judged) -> dict[Key, dict[str, Any]]:
-    tasks = run.evaluation.found["tasks"]
-    return {(task, name): one for task, found in tasks.items() for name, one in found["metrics"].items()}
-
-
-def _judged_on(run: Judged, key: Key) -> str:
-    """The units if it was sampled, or else the split and part; and how many queries and candidates there were."""
-    sample, split, metric = run.evaluation.samples.get(key), run.evaluation.found["split"], _metrics(run)[key]
-    where = sample.units if sample else f"{split['hash']}/{split['part']}"
-    return f"{where} {metric.get('queries')} {metric.get('candidates')}"
 
 
 # --- finding systems
@@ -175,7 +176,7 @@ def _runs(folder: Path, protocol: str | None) -> tuple[list[Judged], list[str]]:
         return [_read(folder, folder)], []
     if not inner:
         raise InputError(f"{folder} is no run, and holds none: there is no config.yaml")
-    places = {run: run / "protocols" / protocol if protocol else run for run in inner}
+    places = {run: run / results.PROTOCOLS / protocol if protocol else run for run in inner}
     judged = [run for run, place in places.items() if (place / results.RESULTS).is_file()]
     absent = [run for run in inner if run not in judged]
     if not judged:

@@ -45,14 +45,14 @@ def by_protocols(run: Any, data: str, names: list[str]) -> dict[str, dict[str, A
     from crossmodal import protocols, results
     from crossmodal.errors import InputError
     from crossmodal.files import read_json, write_json
-    from crossmodal.judging import FOLDER, Judge
+    from crossmodal.judging import Judge
 
     record = run.folder / RECORD
     known: dict[str, dict[str, Any]] = read_json(record) if record.is_file() else {}
     judge = Judge(run, None, print, ALLOWED)
     for name in names:
         path = protocol_of(name, data)
-        folder, protocol = run.folder / FOLDER / Path(path).stem, protocols.load(path)
+        folder, protocol = run.folder / results.PROTOCOLS / Path(path).stem, protocols.load(path)
         done = results.read(folder).found if (folder / results.RESULTS).is_file() else {"tasks": {}}
         settings = {task: found["settings"] for task, found in done["tasks"].items()}
         if settings == protocol.tasks and done["protocol"]["forbids"] == protocol.forbids:

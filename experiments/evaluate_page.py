@@ -101,7 +101,9 @@ def _protocol(name: str, runs: Mapping[Job, Path], folder: Path) -> list[str]:
     """A protocol's table, which is also written into a folder; nothing if no system was judged by it."""
     stem = Path(name).stem
     judged = [
-        f"{job.system}={run}" for job, run in runs.items() if (run / "protocols" / stem / results.RESULTS).is_file()
+        f"{job.system}={run}"
+        for job, run in runs.items()
+        if (run / results.PROTOCOLS / stem / results.RESULTS).is_file()
     ]
     if not judged:
         return []

@@ -22,6 +22,7 @@ from crossmodal.export import usage
 from crossmodal.files import read_json
 from crossmodal.metrics.bootstrap import LEVEL
 from crossmodal.model import DualEncoder
+from crossmodal.results import PROTOCOLS, RESULTS
 from crossmodal.runs import Run
 
 CODE = re.compile(r"[a-z]{2,3}")  # of a language, ISO 639
@@ -95,9 +96,9 @@ def card(run: Run, model: DualEncoder, export: Export) -> str:
 
 def _results(run: Run) -> dict[str, dict[str, Any]]:
     """What was found of the run, by its own experiment and by each protocol; nothing before it was judged."""
-    own = run.folder / "results.json"
+    own = run.folder / RESULTS
     found = {f"The experiment {run.config.name}": read_json(own)} if own.is_file() else {}
-    for path in sorted((run.folder / "protocols").glob("*/results.json")):
+    for path in sorted((run.folder / PROTOCOLS).glob(f"*/{RESULTS}")):
         found[f"Protocol {path.parent.name}"] = read_json(path)
     return found
 
