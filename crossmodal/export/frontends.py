@@ -1,8 +1,7 @@
 """Front ends in numpy, for a model that runs without torch: the same frames from arrays that torch's have computed.
 
-The one difference is the rounding of the Fourier transforms, which is that of float32, as in torch: bands that lie far
-below the loudest ones are made of it. So it is scipy that transforms; numpy does so in float64, and such bands would be
-lower.
+The one difference is the rounding of the Fourier transforms, which is that of float32, as in torch: so it is scipy that
+transforms, as numpy does so in float64.
 """
 
 from __future__ import annotations
@@ -32,11 +31,9 @@ def described(frontend: FrontEnd) -> tuple[dict[str, Any], Arrays]:
         return about, {}
     about |= {name: getattr(any_front, name) for name in ("hop", "span", "at_once", "floor_db")}
     if kind == "LogMel":
-        return {**about, "n_fft": any_front.n_fft}, {
-            "hann": any_front.hann.cpu().numpy(),
-            "filters": _filters(any_front),
-        }
-    arrays: Arrays = {}
+        arrays = {name: getattr(any_front, name).cpu().numpy() for name in ("hann", "least")}
+        return {**about, "n_fft": any_front.n_fft}, {**arrays, "filters": _filters(any_front)}
+    arrays = {}
     for number, group in enumerate(any_front.groups):
         arrays |= {f"kernels_{number}": group.kernels.cpu().numpy(), f"places_{number}": group.places.cpu().numpy()}
     return {**about, "block": any_front.block, "lost": any_front.lost, "groups": len(any_front.groups)}, arrays
@@ -107,7 +104,9 @@ class NumpyFrontEnd:
         windows = windows[:, :: self.about["hop"]][:, :frames]
         spectrum = scipy.fft.rfft(windows * self.arrays["hann"], self.about["n_fft"])
         power = np.square(spectrum.real) + np.square(spectrum.imag)
-        return np.concatenate([power[..., low:high] @ filters for low, high, filters in self._groups], axis=-1)
+        mel = np.concatenate([power[..., low:high] @ filters for low, high, filters in self._groups], axis=-1)
+        found: Floats = np.maximum(mel, mel.max(axis=-1, keepdims=True) * self.arrays["least"])
+        return found
 
     def _constant_q(self, padded: Floats, frames: int) -> Floats:
         """Likewise: products with the kernels in the spectrum of a block, wrapped round at the frame rate."""

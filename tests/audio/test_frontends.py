@@ -60,6 +60,19 @@ def test_equals_plain_loops(other):
     assert np.abs(found - expected).max() < 1e-3 * np.ptp(expected)
 
 
+def test_no_band_is_farther_below_the_loudest_of_its_frame_than_the_range():
+    """In frames of a tone between two seconds of silence; rounding is not heard."""
+    samples = np.pad(np.sin(2 * np.pi * 440 * np.arange(16_000) / SEED["sample_rate"]), 16_000).astype(np.float32)
+    power = plain_mel(samples, **SEED)
+    heard = np.maximum(power, power.max(axis=1, keepdims=True) * 1e-9)
+    expected = 10 * np.log10(np.maximum(heard, 1e-10))
+    found = LogMel(**SEED, range_db=90.0)(torch.from_numpy(samples)[None]).numpy()
+    np.testing.assert_allclose(found, expected, atol=0.02)
+    assert (found[0] == LogMel().silence).all()
+    assert found[80].min() > found[0].max()
+    assert np.ptp(LogMel(**SEED, range_db=200.0)(torch.from_numpy(samples)[None]).numpy(), axis=1).max() > 120
+
+
 @pytest.mark.parametrize("samples", [1, 255, 256, 511, 512, 1023, 1024, 5000, 5120])
 def test_frames_are_told_exactly(samples):
     frontend = LogMel()
@@ -145,6 +158,7 @@ def test_bf16_autocast_does_not_touch_it():
         {"mel_scale": "htk"},
         {"norm": "slaney"},
         {"floor_db": -80.0},
+        {"range_db": 100.0},
         {"channels": 2},
         {"window": 512},
         {"silent_bands": True},
@@ -170,6 +184,7 @@ def test_fingerprint_is_of_values_not_of_spelling():
         ({"n_fft": 1023}, "n_fft is 1023"),
         ({"hop": 2000}, "hop is 2000"),
         ({"bands": 0}, "bands is 0"),
+        ({"range_db": 0.0}, "range_db is 0; it is above 0"),
         ({"window": 2048}, "window is 2048; it is even, and from 2 to n_fft, 1024"),
         ({"window": 511}, "window is 511"),
         ({"window": 200}, "hop is 256; it is from 1 to the window, 200"),

@@ -37,7 +37,8 @@ class LogMel(Framed):
 
     A frame is centred on every ``hop``-th sample, with zeros beyond the ends, so ``samples`` give
     ``1 + samples // hop`` frames. With ``mel_scale`` and ``norm`` "slaney", the power below the logarithm is that of
-    ``librosa.feature.melspectrogram``.
+    ``librosa.feature.melspectrogram``, but for bands ``range_db`` below their frame's loudest: there float32 transforms
+    hear their own rounding, which differs from library to library and from processor to processor.
 
     Args:
         sample_rate: Hz.
@@ -49,6 +50,8 @@ class LogMel(Framed):
         mel_scale: formula of the mel scale.
         norm: "slaney" gives every filter the same area, None the same height.
         floor_db: what lies below, digital silence included, becomes this value; in dB of power.
+        range_db: what lies this far below the loudest band of its frame, or farther, becomes what lies this far below;
+            16 bits hold less.
         channels: 1 for the mean of a file's channels, 2 for left and right.
         window: samples of the Hann window, even, which zeros fill up to ``n_fft``; ``n_fft`` if None. Where bands are
             narrower than the bins of a short window, the zeros put a bin into each, between those of the window.
@@ -61,6 +64,7 @@ class LogMel(Framed):
     """
 
     hann: Tensor
+    least: Tensor  # (bands,), of the loudest band of a frame; silent ones have none
 
     def __init__(
         self,
@@ -73,6 +77,7 @@ class LogMel(Framed):
         mel_scale: Literal["htk", "slaney"] = "slaney",
         norm: Literal["slaney"] | None = None,
         floor_db: float = -100.0,
+        range_db: float = 120.0,
         channels: Literal[1, 2] = 1,
         window: int | None = None,
         silent_bands: bool = False,
@@ -87,6 +92,7 @@ class LogMel(Framed):
             "mel_scale": mel_scale,
             "norm": norm,
             "floor_db": float(floor_db),
+            "range_db": float(range_db),
             "channels": channels,
             "window": n_fft if window is None else window,
             **({"silent_bands": True} if silent_bands else {}),  # so that all others keep their fingerprint
@@ -96,6 +102,7 @@ class LogMel(Framed):
         self._check(settings["f_min"], settings["f_max"])
         self.register_buffer("hann", torch.hann_window(self.span), persistent=False)
         filters = self._filters()
+        self.register_buffer("least", 10 ** (-range_db / 10) * (filters.sum(0) > 0), persistent=False)
         self.centres = self._centres(filters)
         self.groups = nn.ModuleList(_Bands(group) for group in torch.split(filters, GROUP, dim=1))
         self.silence = float(decibels(torch.zeros(1), floor_db))
@@ -115,6 +122,8 @@ class LogMel(Framed):
             raise InputError(f"hop is {self.hop}; it is from 1 to the window, {self.span}")
         if self.bands < 1:
             raise InputError(f"bands is {self.bands}; it is at least 1")
+        if (range_db := self.settings["range_db"]) <= 0:
+            raise InputError(f"range_db is {range_db:g}; it is above 0")
 
     def _filters(self) -> Tensor:
         """``(bins, bands)``."""
@@ -146,4 +155,5 @@ class LogMel(Framed):
         power = (squares[..., 0] + squares[..., 1]).flatten(0, -2)  # one matrix: (frames of all, bins)
         groups = cast("Iterable[_Bands]", self.groups)
         mel = torch.cat([power[:, group.low : group.high] @ group.filters for group in groups], dim=-1)
+        mel = torch.maximum(mel, mel.amax(dim=-1, keepdim=True) * self.least)
         return decibels(mel, self.floor_db).view(*squares.shape[:-2], self.bands)
