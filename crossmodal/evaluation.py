@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,6 @@ from crossmodal import settings as plain
 from crossmodal.config import Config
 from crossmodal.data.catalogue import catalogue
 from crossmodal.data.engine import Engine
-from crossmodal.data.leakage import Leak
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.splits import split_hash
 from crossmodal.data.store import FeatureStore
@@ -42,6 +41,14 @@ class Evaluation(NamedTuple):
 
     results: dict[str, Any]
     judgements: dict[str, Judgement]
+
+
+class Guarded(NamedTuple):
+    """What the guards found, as results.json has it; and a line for each leak, and for each tower that collapsed."""
+
+    results: dict[str, Any]
+    leaks: list[str]
+    collapses: list[str]
 
 
 def evaluate(embedded: Embedded, tasks: Mapping[str, Mapping[str, Any]], part: str = "test") -> dict[str, Any]:
@@ -140,22 +147,31 @@ def finish(run: Run, embedded: Embedded, say: Say) -> dict[str, Any]:
     index = build_index(run.folder / "index", embedded.part("test"), vectors, queries=queries)
     asked = {text: ask(index, embedded.model, text, 5) for text in run.config.queries}
     examples = [{"query": text, "hits": [as_dict(hit) for hit in hits]} for text, hits in asked.items()]
-    known, leaks = guarded(run, embedded)
+    checked = guarded(run, embedded, run.config.tasks)
     results = {"experiment": run.config.name, "seed": run.config.seed, **evaluation.results, "examples": examples}
-    results["guards"] = {"leaks": [leak._asdict() for leak in leaks], "collapse": known}
+    results["guards"] = checked.results
     write_results(run.folder, results, evaluation.judgements)
     page = report.write(run, embedded, results, tables_of(evaluation.judgements))
-    alarms = [*report.alarms(run), *guards.told(leaks), *guards.collapses(known, run.config.train.epochs > 0)]
-    for line in [*summary(results), *alarms]:
+    for line in [*summary(results), *report.alarms(run), *checked.leaks, *checked.collapses]:
         say(line)
     say(f"run {run.folder}: model/, index/, results.json; {len(skipped)} skipped (see skipped.csv); open {page}")
     return results
 
 
-def guarded(run: Run, embedded: Embedded) -> tuple[dict[str, Any], list[Leak]]:
-    """How the towers spread on the test part, and what its tracks share with others by name, to be told."""
-    reads = any(registry.find("tasks", task).reads for task in run.config.tasks)
-    return guards.spreads(embedded, "test", reads), guards.leaks(embedded.manifest, embedded.split)
+def guarded(run: Run, embedded: Embedded, tasks: Iterable[str], part: str = "test") -> Guarded:
+    """What a part that tasks judge shares by name with others of its split, and how its vectors spread.
+
+    Nothing is listened to, and nothing refused.
+    """
+    leaks = guards.leaks(embedded.manifest, embedded.split, part)
+    spreads = guards.spreads(embedded, part, ask_words(tasks))
+    found = {"leaks": [leak._asdict() for leak in leaks], "collapse": spreads}
+    return Guarded(found, guards.told(leaks, part=part), guards.collapses(spreads, run.config.train.epochs > 0))
+
+
+def ask_words(tasks: Iterable[str]) -> bool:
+    """Whether one of the tasks asks with words."""
+    return any(registry.find("tasks", name).reads for name in tasks)
 
 
 def every_skip(embedded: Embedded, vectors: Vectors) -> list[Skipped]:

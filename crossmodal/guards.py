@@ -38,7 +38,7 @@ from crossmodal.metrics.collapse import deviation, effective_rank, unit
 Floats = NDArray[np.floating]
 
 TUNED = ("train", "valid")  # the parts that a model, a head or a checkpoint is chosen by
-HAVE = {"split": "train and valid have", "run": "what the model was trained on has"}
+OTHERS = {"test": "train and valid", "valid": "train", "train": "valid"}  # of these, by the part that is judged
 MEND = {"track": "track_id", "file": "path", "duplicate": "group"}  # the column that a split must not cut
 
 EQUAL = 1e-6  # deviation of vectors that differ by rounding
@@ -94,23 +94,25 @@ def refuse(found: Sequence[Leak], forbids: Iterable[str], what: str = "the proto
         raise InputError(f"{what} forbids what is shared here: {'; '.join(map(line, worst))}; {_advice(worst[0])}")
 
 
-def told(found: Sequence[Leak], forbids: Iterable[str] = ()) -> list[str]:
-    """A line a leak; and of the kinds that are forbidden a line where it is not known of all tracks."""
+def told(found: Sequence[Leak], forbids: Iterable[str] = (), part: str = "test") -> list[str]:
+    """A line a leak of a part; and of the kinds that are forbidden a line where it is not known of all tracks."""
     asked = [one for one in found if one.kind in set(forbids) and (one.unknown or one.unknown_others)]
-    return [*(line(one) for one in found if one.tracks), *map(_unknown, asked)]
+    return [*(line(one, part) for one in found if one.tracks), *(_unknown(one, part) for one in asked)]
 
 
-def line(one: Leak) -> str:
-    """A leak in words."""
+def line(one: Leak, part: str = "test") -> str:
+    """A leak of a part in words."""
+    split = f"{OTHERS[part]} {'have' if part == 'test' else 'has'}"
+    have = split if one.of == "split" else "what the model was trained on has"
     more = f" and {one.tracks - len(one.examples):,} more" if one.tracks > len(one.examples) else ""
     what = "sound" if one.kind == "duplicate" else one.kind
     shown = f"{', '.join(one.examples)}{more}"
-    return f"{HAVE[one.of]} the {what} of {one.tracks:,} of the judged tracks ({one.share:.1%}): {shown}"
+    return f"{have} the {what} of {one.tracks:,} of the judged tracks ({one.share:.1%}): {shown}"
 
 
-def _unknown(one: Leak) -> str:
+def _unknown(one: Leak, part: str) -> str:
     what = "audio" if one.kind in ("file", "duplicate") else one.kind
-    others = "in train and valid" if one.of == "split" else "among those that the model was trained on"
+    others = f"in {OTHERS[part]}" if one.of == "split" else "among those that the model was trained on"
     return (
         f"whether these share the {one.kind} cannot be told: the {what} of {one.unknown:,} judged tracks, and of"
         f" {one.unknown_others:,} {others}, is not known"
@@ -141,9 +143,14 @@ def collapse(embedded: Embedded, part: str = "test", reads: bool = True, trained
         For ``audio``, and ``text`` if it was looked at: how many ``vectors``, their ``deviation`` and ``rank``.
     """
     found = spreads(embedded, part, reads)
-    if lines := collapses(found, trained):
-        raise InputError(f"the model {embedded.model.fingerprint} has collapsed: {'; '.join(lines)}")
+    refuse_collapse(embedded.model.fingerprint, collapses(found, trained))
     return found
+
+
+def refuse_collapse(model: str, lines: Sequence[str]) -> None:
+    """Raise an `InputError` if there are lines of `collapses`; ``model`` is its fingerprint."""
+    if lines:
+        raise InputError(f"the model {model} has collapsed: {'; '.join(lines)}")
 
 
 def spreads(embedded: Embedded, part: str, reads: bool) -> dict[str, Any]:

@@ -154,6 +154,26 @@ def test_a_planted_leak_is_refused_where_it_is_forbidden_and_told_where_it_is_no
     assert leaks["artist"] == 1
 
 
+def test_what_is_shared_by_name_is_told_where_tasks_judge(ask: Answer, run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run, tmp_path / "leaky")
+    manifest = Manifest.load(copy / "manifest")
+    parts = manifest.parts("combination")
+    train, valid = (parts.index[parts == part][0] for part in ("train", "valid"))
+    tracks = manifest.tracks.assign(artist=[f"Artist {n}" for n in range(len(manifest))])
+    tracks.loc[tracks["track_id"].isin([train, valid]), "artist"] = "The Same"
+    replace(manifest, tracks=tracks).save(copy / "manifest")
+    few = (f"retrieval.{setting}" for setting in ("draws=0", "tags=false", "directions=[text_to_audio]"))
+    judged = ("evaluate", copy, "--part", "valid", *(word for setting in few for word in ("--task", setting)))
+    (line,) = (line for line in ask(*judged).splitlines() if " of the judged tracks " in line)
+    assert line == f"train has the artist of 1 of the judged tracks (12.5%): {valid} and {train} (The Same)"
+    found = json.loads(ask(*judged, "--json"))["guards"]
+    assert {leak["kind"]: leak["tracks"] for leak in found["leaks"]} == {
+        **dict.fromkeys(("track", "file", "album", "group"), 0),
+        "artist": 1,
+    }
+    assert set(found["collapse"]) == {"audio", "text"}
+
+
 def test_the_very_same_file_is_refused_as_its_copies_are(run: Path, tmp_path: Path) -> None:
     manifest = Manifest.load(run / "manifest")
     parts = manifest.parts("combination")

@@ -108,22 +108,24 @@ def _by_protocols(run: Path, names: list[str], manifest: Path | None, allow: lis
 
 
 def _by_tasks(run: Path, task: list[str], part: str, as_json: bool) -> None:
-    from crossmodal import guards, registry
+    from crossmodal import guards
     from crossmodal.data.manifest import PARTS
     from crossmodal.evaluation import evaluate as judged
-    from crossmodal.evaluation import open_run, task_settings
+    from crossmodal.evaluation import guarded, open_run, task_settings
 
     if part not in PARTS:
         raise InputError(f"--part is {part!r}; valid are {listed(PARTS)}")
     opened, embedded = open_run(run)
     tasks = task_settings(task) if task else opened.config.tasks
-    reads = any(registry.find("tasks", name).reads for name in tasks)
-    spread = guards.collapse(embedded, part, reads, trained=opened.config.train.epochs > 0)
-    results = judged(embedded, tasks, part) | {"guards": {"leaks": [], "collapse": spread}}
+    checked = guarded(opened, embedded, tasks, part)
+    guards.refuse_collapse(embedded.model.fingerprint, checked.collapses)
+    results = judged(embedded, tasks, part) | {"guards": checked.results}
     if as_json:
-        say(json.dumps(results, indent=1))
-    else:
-        _tell(results)
+        say(json.dumps(results, indent=1, ensure_ascii=False))
+        return
+    _tell(results)
+    for line in checked.leaks:
+        say(line)
 
 
 def _tell(results: dict[str, Any]) -> None:
