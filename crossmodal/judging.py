@@ -15,7 +15,7 @@ from crossmodal.data.splits import split_hash
 from crossmodal.data.store import FeatureStore
 from crossmodal.embedding import Embedded
 from crossmodal.errors import InputError
-from crossmodal.evaluation import best_model, judge
+from crossmodal.evaluation import ask_words, best_model, judge
 from crossmodal.prepare import open_store
 from crossmodal.protocols import Protocol
 from crossmodal.runs import Run
@@ -97,7 +97,7 @@ class Judge:
         guards.refuse(leaks, set(protocol.forbids) - set(self.allow), f"protocol {name}")
         for line in guards.told(leaks, protocol.forbids):
             self.say(f"{name}: {line}")
-        spread = guards.collapse(embedded, PART, "text" in protocol.needs, trained=self.run.config.train.epochs > 0)
+        spread = guards.collapse(embedded, PART, ask_words(protocol.tasks), self.run.config.train.epochs > 0)
         return {"leaks": [leak._asdict() for leak in leaks], "collapse": spread}
 
     def _leaks(self, split: str) -> list[Leak]:

@@ -195,4 +195,6 @@ def test_a_collapsed_text_tower_is_refused_where_words_are_asked(run: Path, own:
         judge.by("retrieval")
     judge.by(str(own()))
     with pytest.raises(InputError, match="text vectors are nearly equal"):
+        judge.by(str(own(tasks={"retrieval": {"draws": 0}})))  # which does not say that it needs text
+    with pytest.raises(InputError, match="text vectors are nearly equal"):
         evaluate(copy, task=["retrieval.draws=0"])
