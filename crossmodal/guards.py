@@ -89,9 +89,13 @@ def _leaks(judged: Manifest, others: Manifest, of: str, folder: Path | None, eng
 
 
 def refuse(found: Sequence[Leak], forbids: Iterable[str], what: str = "the protocol") -> None:
-    """Raise an `InputError` if there is a leak of a kind that ``what`` forbids."""
+    """Raise an `InputError` if there is a leak of a kind that ``what``, a protocol, forbids."""
     if worst := [one for one in found if one.tracks and one.kind in set(forbids)]:
-        raise InputError(f"{what} forbids what is shared here: {'; '.join(map(line, worst))}; {_advice(worst[0])}")
+        allow = " ".join(f"--allow {kind}" for kind in dict.fromkeys(one.kind for one in worst))
+        raise InputError(
+            f"{what} forbids what is shared here: {'; '.join(map(line, worst))}; {_advice(worst[0])}, or have it told,"
+            f" not refused: `{allow}`"
+        )
 
 
 def told(found: Sequence[Leak], forbids: Iterable[str] = (), part: str = "test") -> list[str]:

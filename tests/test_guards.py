@@ -65,7 +65,8 @@ def test_what_shares_nothing_is_clean(sounds, tmp_path):
 def test_an_artist_on_both_sides_is_refused_and_told(sounds):
     found = guards.leaks(made(sounds, artist={"a": "Erik  Satie", "d": "ERIK SATIE", "e": "Komiku"}), "given")
     assert counted(found) == {"track": 0, "file": 0, "artist": 1, "album": 0, "group": 0}
-    with pytest.raises(InputError, match=r"artist of 1 of the judged tracks \(50.0%\): d and a .*split .*--by artist"):
+    told = r"artist of 1 of the judged tracks \(50.0%\): d and a .*split .*--by artist`, .*: `--allow artist`$"
+    with pytest.raises(InputError, match=told):
         guards.refuse(found, ["track", "artist"], "protocol x")
     guards.refuse(found, ["track", "album", "group"])
     first, second = guards.told(found, ["artist"])
@@ -92,6 +93,8 @@ def test_groups_and_files_are_those_of_the_tables(sounds):
     found = guards.leaks(made(sounds, group={"c": "g", "e": "g"}, path={"d": "b.wav"}), "given")
     assert counted(found) == {"track": 0, "file": 1, "artist": 0, "album": 0, "group": 1}
     assert [one.examples for one in found if one.tracks] == [["d and b"], ["e and c (g)"]]
+    with pytest.raises(InputError, match=r"`--allow file --allow group`$"):
+        guards.refuse([*found, *found], ["artist", "file", "group"])
 
 
 def test_only_other_parts_than_the_judged_one_count(sounds):
