@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from crossmodal.embedding import Embedded
 
 Vectors = Mapping[str, NDArray[np.float32]]  # of each word in the templates of one language, (templates, dim)
+UNDEFINED = "no tag that some of its tracks have and others lack"
 
 
 class ZeroShot(Task):
@@ -50,7 +51,8 @@ class ZeroShot(Task):
     Intervals: bootstrap over tracks, clustered by the manifest's groups.
 
     Args:
-        tagsets: those whose tags are the words; all of the part's if None.
+        tagsets: those whose tags are the words; all of the part's if None. Those that have no tag which some tracks
+            have and others lack are ``left_out``.
         languages: which the tags are put into by the lexicon; if None, those of ``templates``, or all of the lexicon.
         pivot: the language that the others are compared with.
         templates: sentences of a language with ``{}`` where the word is to stand, or a file of them, YAML or JSON; the
@@ -93,7 +95,7 @@ class ZeroShot(Task):
         """
         if part == self.reference:
             raise InputError(f"zero_shot is calibrated on part {part}, so it cannot judge it; set zero_shot.reference")
-        tagsets = self._tagsets(embedded, part)
+        tagsets, left_out = self._tagsets(embedded, part)
         words = list(dict.fromkeys(tag for tagset in tagsets for tag in tagset.tags))
         vectors: dict[str, Vectors] = {}
         for language, templates in self.templates.items():
@@ -108,19 +110,20 @@ class ZeroShot(Task):
             more = self._prompted(tagset, tracks[tagset.rows].astype(np.float64), vectors, units)
             metrics |= more.metrics
             tables |= more.tables
-        return Judgement(metrics, tables)
+        return Judgement(metrics, tables, left_out=left_out)
 
-    def _tagsets(self, embedded: Embedded, part: str) -> list[Tagset]:
-        """Those that have a tag which some tracks have and others lack."""
+    def _tagsets(self, embedded: Embedded, part: str) -> tuple[list[Tagset], dict[str, str]]:
+        """Those that have a tag which some tracks have and others lack, and by name why the others are left out."""
         ids = embedded.vectors(part).track_ids
         manifest = embedded.part(part).select(ids)
         there = sorted(manifest.tags["tagset"].unique())
         if unknown := sorted(set(self.tagsets or []) - set(there)):
             raise InputError(f"zero_shot: part {part} has no tagset {listed(unknown)}; it has {listed(there)}")
         every = [Tagset.of(embedded.manifest, manifest, name, ids) for name in self.tagsets or there]
-        if not (found := [tagset for tagset in every if tagging(tagset) is not None]):
-            raise InputError(f"zero_shot: part {part} has no tag that some of its tracks have and others lack")
-        return found
+        left_out = {tagset.name: UNDEFINED for tagset in every if tagging(tagset) is None}
+        if len(left_out) == len(every):
+            raise InputError(f"zero_shot: part {part} has {UNDEFINED}")
+        return [tagset for tagset in every if tagset.name not in left_out], left_out
 
     def _prompted(
         self, tagset: Tagset, tracks: NDArray[np.float64], vectors: Mapping[str, Vectors], units: Units

@@ -241,6 +241,14 @@ def test_the_same_again(stand: Stand, figures: dict[str, dict[str, float]]) -> N
     assert ZeroShot(draws=12).evaluate(stand).as_dict() == figures  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("named", "lacking"), [(None, {"same"}), (["same", "mood"], {"same"}), (["mood"], set())])
+def test_a_tagset_without_figures_is_left_out(stand: Stand, named: list[str] | None, lacking: set[str]) -> None:
+    found = ZeroShot(tagsets=named, languages=["en"], draws=0).evaluate(stand)  # type: ignore[arg-type]
+    assert found.left_out == dict.fromkeys(lacking, "no tag that some of its tracks have and others lack")
+    assert "text_to_audio/mood/map" in found.metrics
+    assert "text_to_audio/same/map" not in found.metrics
+
+
 def test_an_experiment_without_words_cannot_have_it() -> None:
     config = SimpleNamespace(tasks={"neighbours": {}, "zero_shot": {}}, queries=[])
     with pytest.raises(InputError, match=r"^tasks\.zero_shot: words are asked, but text_encoder is none"):
