@@ -187,16 +187,28 @@ def as_dict(hit: Hit) -> dict[str, Any]:
 
 
 def summary(results: Mapping[str, Any]) -> list[str]:
-    """The lines that end a run: the primary metrics with interval and chance, and the example answers."""
-    split = results["split"]
-    kind = "synthetic data, " if results["synthetic"] else ""
-    lines = [f"{kind}split {split['name']} ({split['hash']}), part {split['part']}, {split['tracks']} tracks, 1 seed"]
+    """The lines that end a run: what was judged, what each task found and left out, and the example answers."""
+    lines = [f"{judged_on(results)}, 1 seed"]
     for name, task in results["tasks"].items():
-        lines += [f"{name} {metric}: {line(found)}" for metric, found in primary(task).items()]
+        lines += told(name, task)
     for example in results["examples"]:
         lines.append(f"“{example['query']}”")
         lines += [answer(hit) for hit in example["hits"][:3]]
     return lines
+
+
+def judged_on(results: Mapping[str, Any]) -> str:
+    """The data, the split and the part of results in words."""
+    split, skipped = results["split"], results["skipped"]
+    kind = "synthetic data, " if results["synthetic"] else ""
+    lost = f", {skipped:,} of them skipped" if skipped else ""
+    return f"{kind}split {split['name']} ({split['hash']}), part {split['part']}, {split['tracks']} tracks{lost}"
+
+
+def told(name: str, task: Mapping[str, Any]) -> list[str]:
+    """The results of a task in words: its primary metrics with interval and chance, and what it left out."""
+    figures = [f"{name} {metric}: {line(found)}" for metric, found in primary(task).items()]
+    return figures + [f"{name} leaves out {what}: {why}" for what, why in task["left_out"].items()]
 
 
 def primary(task: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

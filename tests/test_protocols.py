@@ -65,7 +65,7 @@ def test_the_list_names_each(ask: Answer) -> None:
 def test_a_run_is_judged_and_the_results_say_how(ask: Answer, run: Path, own: Any) -> None:
     path = own(papers=["Someone, Somewhere, 2020"])
     said = ask("evaluate", run, "--protocol", path)
-    assert "neighbours  register/map: " in said
+    assert "neighbours register/map: " in said
     found = results.read(run / "protocols" / "mine")
     assert found.found["protocol"]["papers"] == ["Someone, Somewhere, 2020"]
     assert found.found["split"]["name"] == "combination"
@@ -85,7 +85,7 @@ def test_one_that_is_refused_keeps_no_other_from_judging(
 ) -> None:
     assert main(["evaluate", str(run), "--protocol", "gtzan_filtered", str(own())]) == 2
     said = capsys.readouterr()
-    assert "neighbours  register/map: " in said.out
+    assert "neighbours register/map: " in said.out
     assert "crossmodal: protocol gtzan_filtered is of gtzan, but the tracks are of synthetic" in said.err
 
 

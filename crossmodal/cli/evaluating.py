@@ -129,16 +129,11 @@ def _by_tasks(run: Path, task: list[str], part: str, as_json: bool) -> None:
 
 
 def _tell(results: dict[str, Any]) -> None:
-    from crossmodal.evaluation import line, primary
+    from crossmodal.evaluation import judged_on, primary, told
 
-    for name, found in results["tasks"].items():
-        shown = primary(found)
-        for metric, value in shown.items():
-            say(f"{name}  {metric}: {line(value)}")
-        if others := len(found["metrics"]) - len(shown):
-            say(f"{name}  {others:,} figures more: --json shows them")
-        for what, why in found["left_out"].items():
-            say(f"{name}  {what} is left out: {why}")
-    split = results["split"]
-    where = f"split {split['name']} ({split['hash']}), part {split['part']}, {split['tracks']} tracks"
-    say(f"{'synthetic data, ' if results['synthetic'] else ''}{where}; model {results['model']}")
+    for name, task in results["tasks"].items():
+        for line in told(name, task):
+            say(line)
+        if others := len(task["metrics"]) - len(primary(task)):
+            say(f"{name}: --json shows {others:,} more")
+    say(f"{judged_on(results)}; model {results['model']}")
