@@ -235,7 +235,8 @@ def line(found: Mapping[str, Any]) -> str:
     if (chance := found.get("chance")) is not None:
         text += f", chance {chance:.4f}"
         text += f" ({found['value'] / chance:.0f}x)" if 0 < chance < RARE and found["value"] > chance else ""
-    return text + f", {found['queries']} queries, {found['candidates']} candidates"
+    counts = [f"{found[what]} {what}" for what in ("queries", "candidates") if found[what] is not None]
+    return ", ".join([text, *counts])
 
 
 def best_model(run: Run) -> DualEncoder:

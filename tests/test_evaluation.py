@@ -29,6 +29,12 @@ def test_the_end_of_a_training_and_evaluate_tell_what_a_task_left_out(capsys: py
     assert capsys.readouterr().out.splitlines() == [*lines, *last]
 
 
+def test_a_figure_among_no_candidates_tells_of_none() -> None:
+    found = Measured(0.5, 0.25, 0.75, chance=0.01, queries=3, candidates=9)
+    assert evaluation.line(found.as_dict()) == "0.500 [0.250, 0.750], chance 0.0100 (50x), 3 queries, 9 candidates"
+    assert evaluation.line(Measured(-0.1, queries=3).as_dict()) == "-0.100, 3 queries"
+
+
 def test_tracks_that_could_not_be_embedded_are_told() -> None:
     found = results(skipped=2, synthetic=True)
     assert evaluation.judged_on(found) == "synthetic data, split s (0f), part valid, 12 tracks, 2 of them skipped"
