@@ -59,6 +59,8 @@ def test_the_list_names_each(ask: Answer) -> None:
     whole = ask("evaluate", "--list", "--protocol", "retrieval")
     assert "split hash" in whole
     assert protocols.load("retrieval").about.strip() in whole
+    both = ("linear", "retrieval")
+    assert json.loads(ask("evaluate", "--list", "--json", "--protocol", *both)).keys() == set(both)
     assert json.loads(ask("evaluate", "--list", "--json")).keys() == set(protocols.names())
 
 
@@ -111,6 +113,7 @@ def test_what_does_not_suit_is_refused(fail: Answer, run: Path, own: Any) -> Non
     assert "has no setting 'tagset'" in refused(tasks={"neighbours": {"tagset": ["register"]}})
     assert "no setting 'heads'" in refused(heads=3)
     assert "no protocol 'retreival'" in fail("evaluate", run, "--protocol", "retreival")
+    assert "no protocol 'retreival'" in fail("evaluate", "--list", "retreival")
     assert "--task does not go with" in fail("evaluate", run, "--protocol", "retrieval", "--task", "retrieval")
     assert "needs a run's folder" in fail("evaluate")
     assert "names of protocols follow --protocol" in fail("evaluate", run, "linear")

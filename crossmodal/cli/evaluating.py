@@ -26,7 +26,7 @@ def evaluate(
     """Judge a run by its experiment's tasks, by the named ones, or by protocols."""
     names = [*(protocol or []), *(more or [])]
     if show:
-        _show(names, as_json)
+        _show([*names, *([str(run)] if run else [])], as_json)  # no run is judged, so this word is a name too
     elif run is None:
         raise InputError("evaluate needs a run's folder; --list shows the protocols without one")
     elif protocol:
