@@ -15,7 +15,8 @@ from crossmodal.data.splits import split_hash
 from crossmodal.data.store import FeatureStore
 from crossmodal.embedding import Embedded
 from crossmodal.errors import InputError
-from crossmodal.evaluation import ask_words, best_model, judge
+from crossmodal.evaluation import ask_words, best_model, every_skip, judge
+from crossmodal.files import write_skipped
 from crossmodal.prepare import open_store
 from crossmodal.protocols import Protocol
 from crossmodal.runs import Run
@@ -65,6 +66,7 @@ class Judge:
             "guards": checked,
         }
         folder = self.run.folder / results.PROTOCOLS / self._named(protocol, name, split)
+        write_skipped(folder / "skipped.csv", every_skip(embedded, embedded.vectors(PART)))
         results.write(folder, found, evaluation.judgements)
         return folder
 

@@ -16,6 +16,7 @@ from crossmodal.cli.evaluating import evaluate
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.splits import split_hash
 from crossmodal.errors import InputError
+from crossmodal.files import read_skipped
 from crossmodal.judging import Judge
 from crossmodal.model import DualEncoder
 from crossmodal.runs import find_run
@@ -102,6 +103,17 @@ def test_other_data_than_the_run_s_own(ask: Answer, fail: Answer, run: Path, own
     found = results.read(folder).found
     assert found["data"]["tracks"] == len(tracks) - 2
     assert folder.name.endswith(found["split"]["hash"][:8])
+
+
+def test_what_cannot_be_used_stands_beside_results(ask: Answer, run: Path, own: Any, tmp_path: Path) -> None:
+    manifest = Manifest.load(run / "manifest")
+    lost = manifest.part("combination", "test").tracks["track_id"].iloc[0]
+    paths = manifest.tracks["path"].where(manifest.tracks["track_id"] != lost, "gone.wav")
+    replace(manifest, tracks=manifest.tracks.assign(path=paths)).save(tmp_path / "holed")
+    said = ask("evaluate", run, "--protocol", own(), "--manifest", tmp_path / "holed")
+    assert "part test, 20 tracks, 1 of them skipped; model " in said
+    folder = Path(said.rpartition("written to ")[2].strip())
+    assert [row.id for row in read_skipped(folder / "skipped.csv")] == [lost]
 
 
 def test_what_does_not_suit_is_refused(fail: Answer, run: Path, own: Any) -> None:
