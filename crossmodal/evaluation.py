@@ -236,7 +236,8 @@ def line(found: Mapping[str, Any]) -> str:
         text += f", chance {chance:.4f}"
         text += f" ({found['value'] / chance:.0f}x)" if 0 < chance < RARE and found["value"] > chance else ""
     counts = [f"{found[what]} {what}" for what in ("queries", "candidates") if found[what] is not None]
-    return ", ".join([text, *counts])
+    chosen = [f"chosen on {found['chosen_on']}"] if "chosen_on" in found else []
+    return ", ".join([text, *counts, *chosen])
 
 
 def best_model(run: Run) -> DualEncoder:

@@ -35,6 +35,11 @@ def test_a_figure_among_no_candidates_tells_of_none() -> None:
     assert evaluation.line(Measured(-0.1, queries=3).as_dict()) == "-0.100, 3 queries"
 
 
+def test_a_figure_of_the_part_that_choices_were_made_on_says_so() -> None:
+    found = Measured(0.5, queries=3, candidates=9, more={"chosen_on": "valid"})
+    assert evaluation.line(found.as_dict()) == "0.500, 3 queries, 9 candidates, chosen on valid"
+
+
 def test_tracks_that_could_not_be_embedded_are_told() -> None:
     found = results(skipped=2, synthetic=True)
     assert evaluation.judged_on(found) == "synthetic data, split s (0f), part valid, 12 tracks, 2 of them skipped"
