@@ -103,6 +103,7 @@ def test_a_run_leaves_what_the_page_says(trained: Trained) -> None:
     found = check(trained.folder)
     assert found["format"] == results.FORMAT
     assert "examples" in found
+    assert [one["kind"] for one in found["guards"]["leaks"]] == ["track", "file", "artist", "album", "group"]
     tables = results.read(trained.folder).tables
     assert all(list(tables[key].columns[:3]) == ["kind", "language", "group"] for key in tables if "queries" in key[1])
     assert any(name.startswith("queries/") for _, name in tables)
