@@ -97,7 +97,11 @@ def more(results: dict[str, Any]) -> dict[str, Any]:
         "text_to_audio/map": {"value": 0.4111, "low": 0.39, "high": 0.44, "chance": 0.2},
         "tagging/mood/macro_roc_auc": {"value": 0.6111, "low": 0.59, "high": 0.64, "chance": 0.5, "prompts": prompts},
     }
-    results["tasks"]["zero_shot"] = {"primary": "text_to_audio/map", "metrics": zero_shot}
+    results["tasks"]["zero_shot"] = {
+        "primary": "text_to_audio/map",
+        "metrics": zero_shot,
+        "left_out": {"<key>": "no tag"},
+    }
     example = "t1 with <b>Łukasz & Co</b>"
     leaks = [Leak("artist", "split", 3, 0.005, 0, 0, [example]), Leak("track", "split", 0, 0.0, 0, 0, [])]
     spread = {"vectors": 612, "dim": 16, "deviation": 0.875, "rank": 11.25}

@@ -323,6 +323,7 @@ def test_the_page_shows_all_of_it(page):
         "0.312 to 0.438",
         "sd 0.032, 7 templates",
         "best the sound of {} of macro roc auc",
+        "<key> is left out: no tag.",
         "From one language to another",
         "text to text · review: recall@10, from the language of a row to that of a column de tr de 0.455",
         "train and valid have the artist of 3 of the judged tracks (0.5%): t1 with <b>Łukasz & Co</b> and 2 more",

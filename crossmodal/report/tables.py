@@ -48,7 +48,8 @@ class Grid(NamedTuple):
 class Table(NamedTuple):
     """A task's metrics. The bars show ``measure`` and end at ``scale``.
 
-    ``more`` names what figures say of themselves, `MORE`; ``grids`` are those from one language to another.
+    ``more`` names what figures say of themselves, `MORE`; ``grids`` are those from one language to another;
+    ``left_out`` says what could not be judged, and why.
     """
 
     task: str
@@ -58,6 +59,7 @@ class Table(NamedTuple):
     scale: float
     more: list[str]
     grids: list[Grid]
+    left_out: Mapping[str, str]
 
 
 def headlines(results: Mapping[str, Any]) -> list[tuple[str, str, Metric]]:
@@ -96,7 +98,8 @@ def table(task: str, found: Mapping[str, Any]) -> Table:
     together = sorted(rows.values(), key=lambda row: groups.index(row.group))
     more = [key for key in MORE if any(row.said(key, primary) for row in together)]
     grids = [_grid(title, primary, metrics) for title, metrics in between.items()]
-    return Table(task, primary, [primary, *others], together, ceiling(bounds), more, grids)
+    left_out = found.get("left_out", {})
+    return Table(task, primary, [primary, *others], together, ceiling(bounds), more, grids, left_out)
 
 
 def _grid(title: str, measure: str, metrics: Mapping[str, Metric]) -> Grid:
