@@ -63,6 +63,9 @@ def check(name: str, labels: dict[Any, Manifest]) -> None:
             assert set(tags.loc[tags["tagset"] == tagset, "tag"]) == set(
                 found.tags.loc[found.tags["tagset"] == tagset, "tag"]
             ), "a tag is undefined in test"
+        if joint := block.get("joint"):
+            assert joint == f"top{len(found.tags[['tagset', 'tag']].drop_duplicates())}"
+            assert set(found.annotated.groupby("track_id")["tagset"].nunique()) == {len(block["tagsets"])}
 
 
 @needs_labels

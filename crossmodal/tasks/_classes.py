@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from crossmodal.errors import InputError
 from crossmodal.heads import Examples, Head, Ints, probabilities
 from crossmodal.judgement import Units
-from crossmodal.tasks._frozen import Layer, chosen_on
+from crossmodal.tasks._frozen import Layer
+from crossmodal.tasks._tagsets import chosen_on
 from crossmodal.tasks._tracks import groups_of
 from crossmodal.tasks.probe import head_of
 

@@ -2,48 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmodal.errors import InputError, listed
 from crossmodal.heads import Aggregate, Examples, Fit, Reading, Truth
+from crossmodal.tasks._tagsets import Tagset
 from crossmodal.tasks._tracks import groups_of
 
 if TYPE_CHECKING:
-    from crossmodal.data.manifest import Manifest
     from crossmodal.embedding import Embedded
     from crossmodal.model import TrackVectors
 
 Layer = Literal["features", "vectors"]
 Silence = Literal["include", "leave_out"]
 SILENT_DB = -40.0  # a segment that is so much quieter than its track is silent
-
-
-class Tagset(NamedTuple):
-    """A tagset.
-
-    A tag that train lacks cannot be told. Exclusive ones count all the same, as what they are: errors, whatever is said
-    of their tracks; independent ones have no figure.
-
-    Attributes:
-        name: its own.
-        tags: those that train has.
-        exclusive: whether each track has exactly one.
-        unseen: those that the judged part has, and train has not.
-    """
-
-    name: str
-    tags: tuple[str, ...]
-    exclusive: bool
-    unseen: tuple[str, ...] = ()
-
-    @property
-    def judged(self) -> Tagset:
-        """As the judged part is labelled: the tags that train has, and of exclusive ones the unseen after them."""
-        return self._replace(tags=self.tags + self.unseen, unseen=()) if self.exclusive else self
 
 
 class View(NamedTuple):
@@ -108,7 +83,7 @@ def labelled(embedded: Embedded, part: str, tagset: Tagset, layer: Layer, view: 
     """The tracks of a part that are annotated with a tagset; of an exclusive one, those with one of its ``tags``."""
     vectors = embedded.crops(part, seed) if view.rows == "crop" else embedded.vectors(part)
     manifest = embedded.part(part)
-    rows, truth = _truth(manifest, tagset, vectors.track_ids)
+    rows, truth = _truth(tagset, vectors.track_ids)
     ids = [vectors.track_ids[row] for row in rows]
     levels = embedded.levels(part) if np.isfinite(view.quietest_db) and view.rows != "crop" else None
     rng = np.random.default_rng(seed)
@@ -117,16 +92,15 @@ def labelled(embedded: Embedded, part: str, tagset: Tagset, layer: Layer, view: 
     return Labelled(examples, ids, groups_of(manifest, ids), len(vectors.track_ids) - len(ids))
 
 
-def _truth(part: Manifest, tagset: Tagset, track_ids: Sequence[str]) -> tuple[NDArray[np.intp], Truth]:
+def _truth(tagset: Tagset, track_ids: Sequence[str]) -> tuple[list[int], Truth]:
     """The rows of ``track_ids`` that are annotated, and what is true of them, ``(rows, tags)``."""
-    tags, annotated = (table[table["tagset"] == tagset.name] for table in (part.tags, part.annotated))
-    row, column = ({name: place for place, name in enumerate(names)} for names in (track_ids, tagset.tags))
-    truth = np.full((len(row), len(column)), -1, np.int8)
-    truth[[row[track] for track in {*annotated["track_id"], *tags["track_id"]} if track in row]] = 0
-    known = tags[tags["track_id"].isin(row) & tags["tag"].isin(column)]
-    truth[known["track_id"].map(row).to_numpy(int), known["tag"].map(column).to_numpy(int)] = 1
-    rows = np.flatnonzero((truth == 1).any(axis=1) if tagset.exclusive else (truth >= 0).any(axis=1))
-    return rows, truth[rows]
+    column = {tag: place for place, tag in enumerate(tagset.tags)}
+    own = [[column[tag] for tag in tagset.has.get(track, ()) if tag in column] for track in track_ids]
+    rows = [row for row, track in enumerate(track_ids) if (own[row] if tagset.exclusive else track in tagset.has)]
+    truth = np.zeros((len(rows), len(column)), np.int8)
+    for place, row in enumerate(rows):
+        truth[place, own[row]] = 1
+    return rows, truth
 
 
 def _kept(track: TrackVectors, level: NDArray[np.float64] | None, view: View, rng: np.random.Generator) -> TrackVectors:
@@ -154,70 +128,3 @@ def _examples(tracks: Sequence[TrackVectors], truth: Truth, exclusive: bool, lay
     pooled: Aggregate = "logits" if view.aggregate == "logits" else "probabilities"
     rows = np.concatenate([getattr(track, layer) for track in tracks])
     return Examples(rows, number, np.concatenate(weights), truth, exclusive, pooled)
-
-
-def chosen_on(part: str) -> dict[str, str]:
-    """What is told of figures of a part by what is fitted on train and chosen on valid.
-
-    Raises:
-        InputError: the part is train.
-    """
-    if part == "train":
-        raise InputError("part train cannot be judged by what is fitted on it; judge valid or test")
-    return {"chosen_on": part} if part == "valid" else {}
-
-
-def tagsets_of(embedded: Embedded, names: Sequence[str] | None, part: str) -> tuple[list[Tagset], dict[str, str]]:
-    """The tagsets that can be probed, and by name why others cannot.
-
-    Args:
-        embedded: the model beside its data.
-        names: the tagsets; None for all that there are.
-        part: what is judged.
-
-    Raises:
-        InputError: one that was named cannot be probed, or none can; or the part is train.
-    """
-    chosen_on(part)
-    known = sorted(embedded.manifest.tags["tagset"].unique())
-    asked = known if names is None else names
-    if unknown := [name for name in asked if name not in known]:
-        raise InputError(f"there is no tagset {listed(unknown)} with tags; there are: {listed(known) or 'none'}")
-    found, reasons = [], {}
-    tags = {name: _tags(embedded, name) for name in dict.fromkeys(("train", "valid", part))}
-    for name in asked:
-        here = {place: table.get(name, set()) for place, table in tags.items()}
-        if reason := _reason(here, exclusive := _exclusive(embedded.manifest, name), part):
-            reasons[name] = reason
-        else:
-            tags_of_train, unseen = (tuple(sorted(own)) for own in (here["train"], here[part] - here["train"]))
-            found.append(Tagset(name, tags_of_train, exclusive, unseen))
-    for name in reasons if names is not None or not found else ():
-        raise InputError(f"tagset {name!r}: {reasons[name]}")
-    if not found:
-        raise InputError("there are no tagsets to probe: no track has a tag")
-    return found, reasons
-
-
-def _exclusive(manifest: Manifest, name: str) -> bool:
-    """Whether each track that is annotated with a tagset has exactly one of its tags."""
-    tags, annotated = (table[table["tagset"] == name] for table in (manifest.tags, manifest.annotated))
-    counts = tags[["track_id", "tag"]].drop_duplicates()["track_id"].value_counts()
-    return bool((counts == 1).all()) and set(annotated["track_id"]) <= set(counts.index)
-
-
-def _tags(embedded: Embedded, part: str) -> dict[str, set[str]]:
-    """The tags that the embedded tracks of a part have, by tagset."""
-    tags = embedded.part(part).tags
-    there = tags[tags["track_id"].isin(embedded.vectors(part).track_ids)]
-    return {str(name): set(group) for name, group in there.groupby("tagset")["tag"]}
-
-
-def _reason(tags: Mapping[str, set[str]], exclusive: bool, part: str) -> str:
-    """Why a tagset with these tags in each part cannot be probed, or nothing."""
-    if len(tags["train"]) < 1 + exclusive:
-        return f"train has {len(tags['train'])} of its tags, too few to learn from"
-    for name in ("valid", part):
-        if not tags[name] & tags["train"]:
-            return f"{name} has no track with a tag that train has"
-    return f"all tracks of {part} are {listed(tags[part])}" if exclusive and len(tags[part]) == 1 else ""

@@ -16,7 +16,7 @@ from crossmodal.metrics import multilabel
 from crossmodal.metrics.bootstrap import sampled_statistic
 from crossmodal.metrics.classification import METRICS, Cells
 from crossmodal.metrics.paired import pooled
-from crossmodal.tasks._frozen import Tagset
+from crossmodal.tasks._tagsets import Tagset
 
 EXCLUSIVE = ("balanced_accuracy", "accuracy", "macro_f1")
 INDEPENDENT = multilabel.NAMES

@@ -14,7 +14,8 @@ from crossmodal.heads._choice import quality
 from crossmodal.judgement import Judgement
 from crossmodal.settings import Amount, Count, Positive, Whole
 from crossmodal.tasks import _measures
-from crossmodal.tasks._frozen import Labelled, Tagset, View, labelled, tagsets_of
+from crossmodal.tasks._frozen import Labelled, View, labelled
+from crossmodal.tasks._tagsets import Tagset, tagsets_of
 from crossmodal.tasks._tuning import Floats, Plan, Rates, Targets, Tuned, tune
 from crossmodal.tasks.probe import Predicted
 from crossmodal.types import Task

@@ -14,8 +14,9 @@ from crossmodal.heads import Aggregate, Examples, Fit, Ints, Scores
 from crossmodal.judgement import Judgement, Measured, Units
 from crossmodal.settings import Count, Share, Whole
 from crossmodal.tasks import _measures
-from crossmodal.tasks._frozen import Labelled, Layer, Silence, Tagset, chosen_on, labelled, tagsets_of, views
+from crossmodal.tasks._frozen import Labelled, Layer, Silence, labelled, views
 from crossmodal.tasks._sampling import samples
+from crossmodal.tasks._tagsets import Tagset, chosen_on, tagsets_of
 from crossmodal.tasks.probe import head_of
 from crossmodal.types import Task
 
@@ -50,7 +51,7 @@ class LimitedLabels(Task):
     Args:
         tagsets: each by itself; None for all that the parts allow.
         head: ``{name: ..., settings}`` of `crossmodal.heads`; ``linear`` if None.
-        layer: see `crossmodal.tasks.probe`, as of ``fit``, ``aggregate``, ``silence`` and ``measures``.
+        layer: see `crossmodal.tasks.probe`, as of ``fit``, ``aggregate`` and ``silence``.
         fit: likewise.
         aggregate: likewise.
         silence: likewise.
@@ -62,7 +63,8 @@ class LimitedLabels(Task):
         valid: whether choices are made on the whole of valid, or on the same share of it.
         draws: of the bootstrap.
         seed: of the bootstrap and of the draws.
-        measures: see `crossmodal.tasks.probe`.
+        measures: see `crossmodal.tasks.probe`, as of ``joint``.
+        joint: likewise.
     """
 
     primary: ClassVar[str] = "balanced_accuracy"
@@ -83,9 +85,10 @@ class LimitedLabels(Task):
         draws: Whole = 1000,
         seed: Whole = 0,
         measures: list[str] | None = None,
+        joint: str | None = None,
     ) -> None:
         self.head = head_of(head, "limited_labels")
-        self.tagsets, self.layer, self.repeats = tagsets, layer, repeats
+        self.tagsets, self.joint, self.layer, self.repeats = tagsets, joint, layer, repeats
         self.views = views(self.head.reading, fit, aggregate, silence)
         self.shares = sorted(set(SHARES if shares is None else shares))
         self.nested, self.by, self.valid = nested, by, valid
@@ -98,7 +101,7 @@ class LimitedLabels(Task):
 
     def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
         """``<tagset>@<percent>%/<measure>`` for each tagset and share, and the curves as tables."""
-        tagsets, left_out = tagsets_of(embedded, self.tagsets, part)
+        tagsets, left_out = tagsets_of(embedded, self.tagsets, part, self.joint)
         judgement = Judgement({}, {}, _measures.primary(tagsets, self.measures), left_out)
         for tagset in tagsets:
             judged = labelled(embedded, part, tagset.judged, self.layer, self.views.judged, self.seed)

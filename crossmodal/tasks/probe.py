@@ -15,7 +15,8 @@ from crossmodal.heads import Aggregate, Examples, Fit, Head, Scores
 from crossmodal.judgement import Judgement, Measured, Units
 from crossmodal.settings import Count, Whole
 from crossmodal.tasks import _measures
-from crossmodal.tasks._frozen import Labelled, Layer, Silence, Tagset, chosen_on, labelled, tagsets_of, views
+from crossmodal.tasks._frozen import Labelled, Layer, Silence, labelled, views
+from crossmodal.tasks._tagsets import Tagset, chosen_on, tagsets_of
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class Probe(Task):
         draws: of the bootstrap.
         seed: of the bootstrap, and the first of the head.
         measures: which of those above; None for all.
+        joint: a name under which the tagsets are asked as one, of independent tags called ``<tagset>/<tag>``, of the
+            tracks that are annotated with all of them; others are left out and counted. None for each by itself.
     """
 
     primary: ClassVar[str] = "balanced_accuracy"
@@ -118,9 +121,10 @@ class Probe(Task):
         draws: Whole = 1000,
         seed: Whole = 0,
         measures: list[str] | None = None,
+        joint: str | None = None,
     ) -> None:
         self.head = head_of(head, "probe")
-        self.tagsets, self.layer, self.refit, self.seeds = tagsets, layer, refit, seeds
+        self.tagsets, self.joint, self.layer, self.refit, self.seeds = tagsets, joint, layer, refit, seeds
         self.views = views(self.head.reading, fit, aggregate, silence)
         self.draws, self.seed, self.measures = draws, seed, measures
         _measures.check(measures, "probe")
@@ -129,7 +133,7 @@ class Probe(Task):
 
     def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
         """``<tagset>/<measure>`` for each tagset; its truth and scores are tables."""
-        tagsets, left_out = tagsets_of(embedded, self.tagsets, part)
+        tagsets, left_out = tagsets_of(embedded, self.tagsets, part, self.joint)
         judgement = Judgement({}, {}, _measures.primary(tagsets, self.measures), left_out)
         for tagset in tqdm(tagsets, desc="probe", unit="tagset", leave=False):
             made = self._predict(embedded, tagset, part)
@@ -138,12 +142,13 @@ class Probe(Task):
         return judgement
 
     def predict(self, embedded: Embedded, tagset: str, part: str = "test") -> Predicted:
-        """What the probe of a tagset says of the labelled tracks of a part.
+        """What the probe of a tagset, or of all as ``joint``, says of the labelled tracks of a part.
 
         Raises:
             InputError: the tagset cannot be probed, or there is none; or the part is train.
         """
-        return self._predict(embedded, tagsets_of(embedded, [tagset], part)[0][0], part)
+        names, joint = (self.tagsets, tagset) if tagset == self.joint else ([tagset], None)
+        return self._predict(embedded, tagsets_of(embedded, names, part, joint)[0][0], part)
 
     def _predict(self, embedded: Embedded, tagset: Tagset, part: str) -> Predicted:
         judged = labelled(embedded, part, tagset.judged, self.layer, self.views.judged, self.seed)

@@ -15,8 +15,9 @@ from threadpoolctl import threadpool_limits
 from crossmodal.errors import InputError
 from crossmodal.judgement import Judgement, Measured
 from crossmodal.settings import Positive, Whole
-from crossmodal.tasks._frozen import Layer, chosen_on
+from crossmodal.tasks._frozen import Layer
 from crossmodal.tasks._numbers import Numbers, numbers
+from crossmodal.tasks._tagsets import chosen_on
 from crossmodal.types import Task
 
 if TYPE_CHECKING:

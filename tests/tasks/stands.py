@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -105,3 +105,18 @@ def several(distance: float, seed: int = 0, **more) -> Stand:
     splits = tracks.rename(columns={"name": "part"}).assign(name="s")
     made = Manifest.build(tracks[["track_id"]].assign(path=""), tags=tags, annotated=annotated, splits=splits)
     return Stand(made, distance, **more)
+
+
+def two_tagsets(distance: float) -> Stand:
+    """`several` tracks, whose "ney" is the tag "oud" of another tagset; the sixth to eighth of each part lack that."""
+    data = several(distance)
+    others = {f"{part}{n}" for part in PARTS for n in range(5, 8)}
+    tags, annotated = data.manifest.tags, data.manifest.annotated
+    moved = tags["tag"] == "ney"
+    tags = tags.assign(tag=tags["tag"].replace("ney", "oud"), tagset=tags["tagset"].mask(moved, "mood/theme"))
+    annotated = pd.concat([annotated, annotated.assign(tagset="mood/theme")])
+    tags, annotated = (
+        table[~((table["tagset"] == "mood/theme") & table["track_id"].isin(others))] for table in (tags, annotated)
+    )
+    data.manifest = replace(data.manifest, tags=tags, annotated=annotated)
+    return data

@@ -3,13 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
-from stands import several, stand
+from stands import several, stand, two_tagsets
 
 from crossmodal.errors import InputError
 from crossmodal.heads.linear import Linear
-from crossmodal.tasks._frozen import labelled, tagsets_of
+from crossmodal.tasks._frozen import labelled
 from crossmodal.tasks._measures import INDEPENDENT
 from crossmodal.tasks._sampling import samples
+from crossmodal.tasks._tagsets import tagsets_of
 from crossmodal.tasks.limited_labels import LimitedLabels
 from crossmodal.tasks.probe import Probe
 
@@ -63,6 +64,15 @@ def test_tracks_whose_tag_training_has_not_are_errors() -> None:
     found = task.evaluate(stand(50.0, renamed="rebab"))
     assert found.metrics["instrument@100%/balanced_accuracy"].value == pytest.approx(2 / 3)
     assert found.metrics["instrument@100%/accuracy"].more["unseen"] == ["rebab"]
+
+
+def test_tagsets_may_be_asked_jointly() -> None:
+    settings = {"tagsets": ["mood", "mood/theme"], "head": HEAD, "draws": 0, "joint": "top3"}
+    found = LimitedLabels(**settings, shares=[0.1, 1.0], repeats=1).evaluate(two_tagsets(1.0))
+    wanted = Probe(**settings, refit=False).evaluate(two_tagsets(1.0)).metrics["top3/macro_roc_auc"]
+    assert found.metrics["top3@100%/macro_roc_auc"].value == wanted.value
+    assert found.metrics["top3@100%/macro_roc_auc"].candidates == 3
+    assert set(found.tables) == {"curve/top3"}
 
 
 @pytest.mark.slow

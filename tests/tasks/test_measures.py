@@ -8,11 +8,11 @@ import pytest
 from crossmodal.judgement import Units
 from crossmodal.metrics.bootstrap import bias_corrected, sampled_statistic
 from crossmodal.tasks import _measures
-from crossmodal.tasks._frozen import Tagset
+from crossmodal.tasks._tagsets import Tagset
 
 TRACKS, NAME = 200, "accuracy"
 UNITS = Units([f"t{n}" for n in range(TRACKS)], [f"g{n // 2}" for n in range(TRACKS)], draws=400)
-TAGSET = Tagset("instrument", ("cello", "ney"), True)
+TAGSET = Tagset("instrument", ("cello", "ney"), True, {})
 TRUTH = np.eye(2, dtype=np.int8)[np.arange(TRACKS) % 2]
 
 
@@ -58,7 +58,7 @@ def test_systems_draw_their_seeds_apart() -> None:
 def test_a_sample_without_a_figure_leaves_no_interval() -> None:
     units = Units(["a", "b", "c"], ["a", "b", "c"], draws=50)
     truth = np.array([[1, 0], [0, 1], [0, 1]], dtype=np.int8)
-    tagset = Tagset("mood", ("calm", "dark"), False)
+    tagset = Tagset("mood", ("calm", "dark"), False, {})
     made = [truth + np.random.default_rng(seed).random((3, 2)) for seed in range(2)]
     found = _measures.measured(tagset, truth, made, units)["macro_roc_auc"]
     assert (found.low, found.samples, found.groups) == (None, None, 3)

@@ -10,10 +10,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from stands import CLASSES, Stand, several, stand
+from stands import CLASSES, Stand, several, stand, two_tagsets
 
 from crossmodal.errors import InputError
-from crossmodal.tasks._frozen import labelled, tagsets_of, views
+from crossmodal.tasks._frozen import labelled, views
+from crossmodal.tasks._tagsets import tagsets_of
 from crossmodal.tasks.probe import Probe, head_of
 
 
@@ -170,6 +171,57 @@ def test_independent_tags_are_ranked_and_unknown_tracks_left_out() -> None:
         assert figure["low"] < figure["value"] < figure["high"]
         assert figure["chance"] < figure["low"]
         assert (figure["queries"], figure["candidates"], figure["unlabelled"], figure["undefined"]) == (55, 3, 5, [])
+
+
+def test_tagsets_that_are_asked_jointly_are_the_mean_over_all_their_tags() -> None:
+    data = two_tagsets(1.5)
+    probe = Probe(["mood", "mood/theme"], {"name": "linear", "c": [0.1]}, draws=20, joint="top3")
+    judgement = probe.evaluate(data)
+    truth, scores = (judgement.tables[f"top3/{name}"] for name in ("truth", "scores"))
+    assert list(truth) == list(scores) == ["mood/cello", "mood/oud", "mood/theme/oud"]
+    manifest = data.part("test")
+    assert list(truth.index) == [f"test{n}" for n in range(8, 60)]
+    for name in truth:
+        tagset, _, tag = name.rpartition("/")
+        rows = manifest.tags[(manifest.tags["tagset"] == tagset) & (manifest.tags["tag"] == tag)]
+        assert set(truth.index[truth[name] == 1]) == set(rows["track_id"]) & set(truth.index)
+    figures = judgement.as_dict()
+    for measure, by_tag in (("roc_auc", roc_auc_score), ("average_precision", average_precision_score)):
+        each = [by_tag(truth[name], scores[name]) for name in truth]
+        assert figures[f"top3/macro_{measure}"]["value"] == pytest.approx(np.mean(each))
+    for figure in figures.values():
+        assert (figure["queries"], figure["candidates"], figure["unlabelled"], figure["undefined"]) == (52, 3, 8, [])
+        assert figure["low"] < figure["value"] < figure["high"]
+    assert {name.rpartition("/")[0] for name in figures} == {"top3"}
+    np.testing.assert_array_equal(probe.predict(data, "top3").scores[0], scores.to_numpy())
+
+
+def test_tags_that_are_asked_jointly_are_independent_also_where_each_track_has_one() -> None:
+    data = stand(3.0)
+    tags = data.manifest.tags
+    tags = tags.assign(tagset=tags["tagset"].mask(tags["tag"] == "oud", "plucked"))
+    known = tags[["track_id"]].merge(pd.DataFrame({"tagset": ["instrument", "plucked"]}), how="cross")
+    data.manifest = replace(data.manifest, tags=tags, annotated=known)
+    judgement = Probe(joint="all", draws=0).evaluate(data)
+    assert judgement.primary == "macro_roc_auc"
+    truth = judgement.tables["all/truth"]
+    assert (truth.sum(axis=1) == 1).all()
+    assert (len(truth), judgement.metrics["all/macro_roc_auc"].more["unlabelled"]) == (57, 3)
+
+
+@pytest.mark.parametrize(
+    ("tagsets", "joint", "message"),
+    [
+        (["mood"], "top3", "joint 'top3' is of mood alone; it names what two tagsets or more are together"),
+        (["mood", "mood"], "top3", "is of mood alone"),
+        (None, "mood", "joint 'mood' is no new name"),
+        (["mood", "mood/theme"], "", "joint '' is no new name"),
+        (["mood", "genre"], "top3", "there is no tagset genre with tags; there are: mood, mood/theme"),
+    ],
+)
+def test_what_cannot_be_asked_jointly_is_refused(tagsets: list[str] | None, joint: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Probe(tagsets, joint=joint).evaluate(two_tagsets(1.0))
 
 
 def test_a_tag_that_no_judged_track_has_is_named_and_left_out() -> None:
