@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from crossmodal.data.manifest import Manifest
+from crossmodal.model import TrackVectors
 
+BOUNDS = np.array([[0, 1]], dtype=np.float32)
 PARTS = {"train": 120, "valid": 60, "test": 60}
 
 
@@ -17,6 +19,7 @@ class Vectors:
     track_ids: tuple[str, ...]
     features: np.ndarray
     vectors: np.ndarray
+    tracks: tuple[TrackVectors, ...]
 
 
 @dataclass
@@ -31,7 +34,8 @@ class Stand:
     def vectors(self, name: str) -> Vectors:
         ids = tuple(self.part(name).tracks["track_id"])
         features = np.stack([self.features[track] for track in ids]).astype(np.float32)
-        return Vectors(ids, features, -features)
+        tracks = tuple(TrackVectors(BOUNDS, BOUNDS[0, 1:], -row[None], row[None]) for row in features)
+        return Vectors(ids, features, -features, tracks)
 
 
 def stand(values: np.ndarray, features: np.ndarray, column: str, tagset: str = "") -> Stand:

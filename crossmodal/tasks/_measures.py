@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from crossmodal.errors import InputError, listed
 from crossmodal.heads import Scores, Truth
@@ -77,15 +77,30 @@ def measured(
     drawn = _sampled(seeds, units) if units.draws else None
     found = {}
     for place, name in enumerate(wanted):
-        spread = {"sd": float(values[:, place].std(ddof=1))} if len(seeds) > 1 else {}
         found[name] = units.figure(
             float(values[:, place].mean()),
             None if drawn is None else _over_seeds(values[:, place], drawn[:, place]),
             chance=chances.get(name),
             candidates=len(tagset.tags),
-            more=dict(more or {}) | spread | _untold(tagset, truth),
+            more=dict(more or {}) | _spread(values[:, place]) | _untold(tagset, truth),
         )
     return found
+
+
+def mean(each: Sequence[ArrayLike], units: Units, more: Mapping[str, Any], **described: Any) -> Measured:
+    """The mean of a value a track over tracks and seeds, sampled as `measured` samples.
+
+    Args:
+        each: the values with each seed, ``(tracks,)``.
+        units: the tracks.
+        more: what else belongs to the figure, beside the standard deviation over seeds, where there are several.
+        described: other attributes of `Measured`.
+    """
+    found = [units.mean(one) for one in each]
+    values = np.array([one.value for one in found])
+    drawn = _over_seeds(values, np.array([one.samples for one in found])) if units.draws else None
+    more = dict(more) | _spread(values)
+    return units.figure(float(values.mean()), drawn, corrected=False, more=more, **described)
 
 
 def values(tagset: Tagset, truth: Truth, scores: Scores, measures: Sequence[str] | None = None) -> dict[str, float]:
@@ -93,6 +108,11 @@ def values(tagset: Tagset, truth: Truth, scores: Scores, measures: Sequence[str]
     wanted = names(tagset, measures)
     found = figures(tagset, truth, scores, wanted)(np.ones(len(truth), dtype=np.int64))
     return dict(zip(wanted, found.tolist(), strict=True))
+
+
+def _spread(values: NDArray[np.float64]) -> dict[str, float]:
+    """The standard deviation over seeds, where there are several."""
+    return {"sd": float(values.std(ddof=1))} if len(values) > 1 else {}
 
 
 def _sampled(seeds: Sequence[Figures], units: Units) -> NDArray[np.float64]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from crossmodal.errors import InputError, listed
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from crossmodal.data.manifest import Manifest
     from crossmodal.embedding import Embedded
 
@@ -94,23 +96,23 @@ def tagsets_of(
     return found, reasons
 
 
-def classes(embedded: Embedded, name: str, labels: Mapping[str, str], part: str) -> Tagset:
+def classes(embedded: Embedded, name: str, labels: pd.Series[str], part: str) -> Tagset:
     """Classes that are no tags of the manifest, such as bins of tempo, as an exclusive tagset.
 
     Args:
         embedded: the model beside its data.
         name: what it is called.
-        labels: the class of each track that has one, by its id.
+        labels: the class of each track that has one, by track id.
         part: what is judged.
 
     Raises:
         InputError: train has not two classes, another part none of train's; or the part is train.
     """
     chosen_on(part)
-    has = {track: frozenset({label}) for track, label in labels.items()}
+    has = {str(track): frozenset({label}) for track, label in labels.items()}
     tagset, reason = _tagset(embedded, name, has, True, part)
     if reason:
-        raise InputError(f"{name!r}: {reason}")
+        raise InputError(f"classes of {name!r}: {reason}")
     return tagset
 
 

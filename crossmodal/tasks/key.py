@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-import pandas as pd
-
 from crossmodal.errors import InputError, listed
+from crossmodal.heads import Aggregate, Fit
 from crossmodal.judgement import Judgement, Measured
 from crossmodal.metrics import key as metrics
-from crossmodal.settings import Whole
-from crossmodal.tasks._classes import Read, read, unweighted
-from crossmodal.tasks._frozen import Layer
+from crossmodal.settings import Count, Whole
+from crossmodal.tasks import _measures
+from crossmodal.tasks._frozen import Layer, Silence
+from crossmodal.tasks._tagsets import classes
+from crossmodal.tasks.probe import UNWEIGHTED, Predicted, Reader
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from crossmodal.data.manifest import Manifest
     from crossmodal.embedding import Embedded
 
@@ -40,9 +42,13 @@ class Key(Task):
     Args:
         keys: the tagset, or else the column of ``manifest.tracks``, that has them.
         head: of `crossmodal.heads`, with its settings; linear, every track weighing the same, unless given.
-        layer: ``features``, the audio encoder's output, or ``vectors``, after the projection to the joint space.
+        layer: see `crossmodal.tasks.probe`, as of ``fit``, ``aggregate``, ``silence`` and ``seeds``.
+        fit: likewise.
+        aggregate: likewise.
+        silence: likewise.
+        seeds: likewise.
         draws: of the bootstrap; 0 for none.
-        seed: of the bootstrap, and of a head that draws.
+        seed: of the bootstrap, and the first of the head.
     """
 
     primary: ClassVar[str] = "weighted_score"
@@ -52,33 +58,33 @@ class Key(Task):
         keys: str = "key",
         head: dict[str, Any] | None = None,
         layer: Layer = "features",
+        fit: Fit | None = None,
+        aggregate: Aggregate | None = None,
+        silence: Silence | None = None,
+        seeds: Count = 1,
         draws: Whole = 1000,
         seed: Whole = 0,
     ) -> None:
-        self.keys, self.layer, self.draws, self.seed = keys, layer, draws, seed
-        self.head = unweighted(head, "key")
+        head = UNWEIGHTED if head is None else head
+        self.reader = Reader.of("key", head, layer, fit, aggregate, silence, seeds, seed)
+        self.keys, self.draws, self.seed = keys, draws, seed
 
     def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
         """``<keys>/<measure>``, and the tables ``<keys>/truth`` and ``<keys>/scores`` over the 24 keys."""
-        labels = keys_of(embedded.manifest, self.keys)
-        found = read(embedded, labels, part, self.layer, self.head, self.seed, f"key: {self.keys}")
-        true = labels.loc[found.ids].to_numpy(str)
-        index = pd.Index(found.ids, name="track_id")
-        scores = pd.DataFrame(found.scores, index, list(found.classes)).reindex(columns=list(KEYS), fill_value=0.0)
-        truth = pd.DataFrame(true[:, None] == np.array(KEYS), index, list(KEYS)).astype(np.int8)
-        tables = {f"{self.keys}/truth": truth, f"{self.keys}/scores": scores}
-        return Judgement(
-            {f"{self.keys}/{name}": figure for name, figure in self._measured(true, found).items()}, tables
-        )
+        tagset = classes(embedded, self.keys, keys_of(embedded.manifest, self.keys), part)
+        made = self.reader.predict(embedded, tagset, part)
+        tables = {name: table.reindex(columns=list(KEYS), fill_value=0) for name, table in made.tables().items()}
+        return Judgement({f"{self.keys}/{name}": figure for name, figure in self._measured(made).items()}, tables)
 
-    def _measured(self, true: np.ndarray, found: Read) -> dict[str, Measured]:
-        each, units = (
-            metrics.scores(true.tolist(), [str(name) for name in found.best]),
-            found.units(self.draws, self.seed),
-        )
+    def _measured(self, made: Predicted) -> dict[str, Measured]:
+        units, true = made.units(self.draws, self.seed), made.labels.tolist()
+        each = [metrics.scores(true, best.tolist()) for best in made.best]
         counts = {"candidates": len(KEYS)}
-        weighted = units.mean(each, chance=metrics.chance(true.tolist()), more=found.more, **counts)
-        shares = {name: units.mean(each == score, **counts) for score, name in metrics.RELATIONS.items()}
+        weighted = _measures.mean(each, units, made.more, chance=metrics.chance(true), **counts)
+        shares = {
+            name: _measures.mean([one == score for one in each], units, made.more, **counts)
+            for score, name in metrics.RELATIONS.items()
+        }
         return {"weighted_score": weighted, **shares}
 
 

@@ -15,12 +15,17 @@ from crossmodal.heads import Aggregate, Examples, Fit, Head, Scores
 from crossmodal.judgement import Judgement, Measured, Units
 from crossmodal.settings import Count, Whole
 from crossmodal.tasks import _measures
-from crossmodal.tasks._frozen import Labelled, Layer, Silence, labelled, views
+from crossmodal.tasks._frozen import Labelled, Layer, Silence, Views, labelled, views
 from crossmodal.tasks._tagsets import Tagset, chosen_on, tagsets_of
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
     from crossmodal.embedding import Embedded
+
+UNWEIGHTED = {
+    "name": "linear",
+    "balanced": False,
+}  # of what is judged track by track, every one of which weighs the same
 
 
 class Predicted(NamedTuple):
@@ -46,9 +51,14 @@ class Predicted(NamedTuple):
         return np.asarray(np.array(self.tagset.judged.tags)[self.judged.examples.labels])
 
     @property
+    def best(self) -> list[NDArray[np.str_]]:
+        """The likeliest tag of each track, the first of equals, with each seed."""
+        return [np.array(self.tagset.tags)[scores.argmax(axis=1)] for scores in self.scores]
+
+    @property
     def predicted(self) -> NDArray[np.str_]:
         """The likeliest tag of each track, with the first seed."""
-        return np.asarray(np.array(self.tagset.tags)[self.scores[0].argmax(axis=1)])
+        return self.best[0]
 
     @property
     def more(self) -> dict[str, Any]:
@@ -58,9 +68,13 @@ class Predicted(NamedTuple):
         chosen = {key: keys[key] if single else [each[key] for each in self.chosen] for key in keys}
         return chosen | {"unlabelled": self.judged.unlabelled, "seeds": len(self.scores)} | chosen_on(self.part)
 
+    def units(self, draws: int, seed: int) -> Units:
+        """What the bootstrap draws from."""
+        return Units(self.judged.ids, self.judged.groups, draws, seed)
+
     def figures(self, draws: int, seed: int, measures: list[str] | None) -> dict[str, Measured]:
         """``<tagset>/<measure>``, with the bootstrap's draws and seed."""
-        units, truth = Units(self.judged.ids, self.judged.groups, draws, seed), self.judged.examples.truth
+        units, truth = self.units(draws, seed), self.judged.examples.truth
         found = _measures.measured(self.tagset, truth, self.scores, units, measures, self.more)
         return {f"{self.tagset.name}/{name}": figure for name, figure in found.items()}
 
@@ -73,6 +87,62 @@ class Predicted(NamedTuple):
             known = pd.DataFrame(scores, index, tags)
             made[f"scores-{seed}" if seed else "scores"] = known.reindex(columns=every, fill_value=0.0)
         return {f"{self.tagset.name}/{name}": table for name, table in made.items()}
+
+
+class Reader(NamedTuple):
+    """What reads tags off frozen features.
+
+    Attributes:
+        head: that is fitted.
+        layer: whose output it is shown, see `Probe`.
+        views: how it is shown the parts.
+        seeds: how often it is fitted, if anything is drawn.
+        seed: the first of them.
+        refit: whether it may be fitted again on train and valid.
+    """
+
+    head: Head
+    layer: Layer
+    views: Views
+    seeds: int
+    seed: int
+    refit: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        where: str,
+        head: dict[str, Any] | None,
+        layer: Layer,
+        fit: Fit | None,
+        aggregate: Aggregate | None,
+        silence: Silence | None,
+        seeds: int,
+        seed: int,
+        refit: bool = True,
+    ) -> Reader:
+        """That of a task's settings; an `InputError` names the task, ``where``."""
+        built = head_of(head, where)
+        return cls(built, layer, views(built.reading, fit, aggregate, silence), seeds, seed, refit)
+
+    def predict(self, embedded: Embedded, tagset: Tagset, part: str) -> Predicted:
+        """What it says of the tracks of a part that are annotated with a tagset."""
+        judged = labelled(embedded, part, tagset.judged, self.layer, self.views.judged, self.seed)
+        drawing = self.head.draws or self.views.train.draws
+        seeds = range(self.seed, self.seed + (self.seeds if drawing else 1))
+        refit = self.refit and part != "valid"  # what is judged is never learned from
+        found = [self._fitted(embedded, tagset, judged.examples, seed, refit) for seed in seeds]
+        return Predicted(tagset, judged, [scores for scores, _ in found], [chosen for _, chosen in found], part)
+
+    def _fitted(
+        self, embedded: Embedded, tagset: Tagset, judged: Examples, seed: int, refit: bool
+    ) -> tuple[Scores, dict[str, Any]]:
+        train, valid = (
+            labelled(embedded, name, tagset, self.layer, view, seed).examples
+            for name, view in (("train", self.views.train), ("valid", self.views.valid))
+        )
+        fitted = self.head.fit(train, valid, seed, refit)
+        return judged.scores(fitted.logits(judged.features)), fitted.chosen
 
 
 class Probe(Task):
@@ -123,9 +193,8 @@ class Probe(Task):
         measures: list[str] | None = None,
         joint: str | None = None,
     ) -> None:
-        self.head = head_of(head, "probe")
-        self.tagsets, self.joint, self.layer, self.refit, self.seeds = tagsets, joint, layer, refit, seeds
-        self.views = views(self.head.reading, fit, aggregate, silence)
+        self.reader = Reader.of("probe", head, layer, fit, aggregate, silence, seeds, seed, refit)
+        self.tagsets, self.joint = tagsets, joint
         self.draws, self.seed, self.measures = draws, seed, measures
         _measures.check(measures, "probe")
         if tagsets is not None and not tagsets:
@@ -136,7 +205,7 @@ class Probe(Task):
         tagsets, left_out = tagsets_of(embedded, self.tagsets, part, self.joint)
         judgement = Judgement({}, {}, _measures.primary(tagsets, self.measures), left_out)
         for tagset in tqdm(tagsets, desc="probe", unit="tagset", leave=False):
-            made = self._predict(embedded, tagset, part)
+            made = self.reader.predict(embedded, tagset, part)
             judgement.metrics.update(made.figures(self.draws, self.seed, self.measures))
             judgement.tables.update(made.tables())
         return judgement
@@ -148,25 +217,7 @@ class Probe(Task):
             InputError: the tagset cannot be probed, or there is none; or the part is train.
         """
         names, joint = (self.tagsets, tagset) if tagset == self.joint else ([tagset], None)
-        return self._predict(embedded, tagsets_of(embedded, names, part, joint)[0][0], part)
-
-    def _predict(self, embedded: Embedded, tagset: Tagset, part: str) -> Predicted:
-        judged = labelled(embedded, part, tagset.judged, self.layer, self.views.judged, self.seed)
-        drawing = self.head.draws or self.views.train.draws
-        seeds = range(self.seed, self.seed + (self.seeds if drawing else 1))
-        refit = self.refit and part != "valid"  # what is judged is never learned from
-        found = [self._fitted(embedded, tagset, judged.examples, seed, refit) for seed in seeds]
-        return Predicted(tagset, judged, [scores for scores, _ in found], [chosen for _, chosen in found], part)
-
-    def _fitted(
-        self, embedded: Embedded, tagset: Tagset, judged: Examples, seed: int, refit: bool
-    ) -> tuple[Scores, dict[str, Any]]:
-        train, valid = (
-            labelled(embedded, name, tagset, self.layer, view, seed).examples
-            for name, view in (("train", self.views.train), ("valid", self.views.valid))
-        )
-        fitted = self.head.fit(train, valid, seed, refit)
-        return judged.scores(fitted.logits(judged.features)), fitted.chosen
+        return self.reader.predict(embedded, tagsets_of(embedded, names, part, joint)[0][0], part)
 
 
 def head_of(block: dict[str, Any] | None, where: str) -> Head:

@@ -8,12 +8,15 @@ import numpy as np
 import pandas as pd
 
 from crossmodal.errors import InputError
+from crossmodal.heads import Aggregate, Fit
 from crossmodal.judgement import Judgement
 from crossmodal.metrics.tempo import accuracy_1, accuracy_2
 from crossmodal.settings import Count, Whole
-from crossmodal.tasks._classes import read, unweighted
-from crossmodal.tasks._frozen import Layer
+from crossmodal.tasks import _measures
+from crossmodal.tasks._frozen import Layer, Silence
 from crossmodal.tasks._numbers import numbers_of
+from crossmodal.tasks._tagsets import classes
+from crossmodal.tasks.probe import UNWEIGHTED, Reader
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
@@ -32,10 +35,14 @@ class Tempo(Task):
     Args:
         column: of ``manifest.tracks``, in beats a minute.
         head: of `crossmodal.heads`, with its settings; linear, every track weighing the same, unless given.
-        layer: ``features``, the audio encoder's output, or ``vectors``, after the projection to the joint space.
+        layer: see `crossmodal.tasks.probe`, as of ``fit``, ``aggregate``, ``silence`` and ``seeds``.
+        fit: likewise.
+        aggregate: likewise.
+        silence: likewise.
         bins: to the octave; 24 are 2.9 % wide.
+        seeds: see `crossmodal.tasks.probe`.
         draws: of the bootstrap; 0 for none.
-        seed: of the bootstrap, and of a head that draws.
+        seed: of the bootstrap, and the first of the head.
     """
 
     primary: ClassVar[str] = "accuracy_1"
@@ -45,33 +52,40 @@ class Tempo(Task):
         column: str = "tempo_bpm",
         head: dict[str, Any] | None = None,
         layer: Layer = "features",
+        fit: Fit | None = None,
+        aggregate: Aggregate | None = None,
+        silence: Silence | None = None,
         bins: Count = 24,
+        seeds: Count = 1,
         draws: Whole = 1000,
         seed: Whole = 0,
     ) -> None:
-        self.column, self.layer, self.bins, self.draws, self.seed = column, layer, bins, draws, seed
-        self.head = unweighted(head, "tempo")
+        head = UNWEIGHTED if head is None else head
+        self.reader = Reader.of("tempo", head, layer, fit, aggregate, silence, seeds, seed)
+        self.column, self.bins, self.draws, self.seed = column, bins, draws, seed
 
     def evaluate(self, embedded: Embedded, part: str = "test") -> Judgement:
-        """``<column>/accuracy_1`` and ``accuracy_2``, and the table ``<column>/values``: ``true``, ``predicted``."""
+        """``<column>/accuracy_1`` and ``accuracy_2``; the table ``<column>/values``: ``true`` and ``predicted``."""
         tempi = self._tempi(embedded)
         octaves = pd.Series(np.log2(tempi.to_numpy()), tempi.index)
-        bins = (octaves * self.bins).round().astype("int64")
-        found = read(embedded, bins, part, self.layer, self.head, self.seed, f"tempo: {self.column}")
+        bins = (2 ** ((octaves * self.bins).round() / self.bins)).map("{:.9g}".format)
+        made = self.reader.predict(embedded, classes(embedded, self.column, bins, part), part)
         known = octaves[octaves.index.isin(embedded.part("train").tracks["track_id"])]
-        centres = known.groupby(bins.loc[known.index]).mean().loc[list(found.best)]
-        true, predicted = tempi.loc[found.ids].to_numpy(), np.exp2(centres.to_numpy())
-        units, guesses = found.units(self.draws, self.seed), np.exp2(known.to_numpy())
+        centres = 2 ** known.groupby(bins.loc[known.index]).mean()
+        true, predicted = tempi.loc[made.judged.ids], [centres.loc[list(best)].to_numpy() for best in made.best]
+        units, guesses = made.units(self.draws, self.seed), np.exp2(known.to_numpy())
         metrics = {
-            f"{self.column}/{measure.__name__}": units.mean(
-                measure(true, predicted),
+            f"{self.column}/{measure.__name__}": _measures.mean(
+                [measure(true, each) for each in predicted],
+                units,
+                made.more,
                 chance=float(np.mean([measure(np.full(len(guesses), one), guesses).mean() for one in true])),
-                candidates=len(found.classes),
-                more=found.more,
+                candidates=len(made.tagset.tags),
             )
             for measure in (accuracy_1, accuracy_2)
         }
-        values = pd.DataFrame({"true": true, "predicted": predicted}, pd.Index(found.ids, name="track_id"))
+        columns = {f"predicted-{seed}" if seed else "predicted": each for seed, each in enumerate(predicted)}
+        values = pd.DataFrame({"true": true.to_numpy(), **columns}, pd.Index(made.judged.ids, name="track_id"))
         return Judgement(metrics, {f"{self.column}/values": values})
 
     def _tempi(self, embedded: Embedded) -> pd.Series[float]:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from mir_eval.key import weighted_score
 from standing import PARTS, Stand, stand
+from stands import CLASSES
+from stands import stand as segmented
 
 from crossmodal.errors import InputError
 from crossmodal.metrics.key import KEYS
 from crossmodal.tasks.key import Key, spelt
+from crossmodal.tasks.probe import Probe
 
 COUNT = sum(PARTS.values())
 FIVE = ("C major", "G major", "A minor", "C minor", "F# major")
@@ -94,6 +99,30 @@ def test_a_key_that_training_has_not_is_an_error_of_the_head_and_not_of_the_user
     assert (found.tables["key/scores"]["E minor"] == 0).all()
 
 
+def test_tracks_are_read_as_by_the_probe_and_figures_are_means_over_seeds() -> None:
+    data, names = segmented(1.0, segments=lambda number: 3), ("A minor", "C major", "Gb major")
+    tags = data.manifest.tags
+    data.manifest = replace(
+        data.manifest, tags=tags.assign(tag=tags["tag"].map(dict(zip(CLASSES, names, strict=True))))
+    )
+    head = {"name": "mlp", "hidden": 4, "lr": [0.01], "weight_decay": [0.0], "epochs": 2}
+    settings = {"head": head, "fit": "segments", "aggregate": "logits", "silence": "leave_out", "seeds": 2}
+    key = Key("instrument", **settings, draws=50).evaluate(data)
+    probe = Probe(["instrument"], **settings, draws=0).evaluate(data)
+    each = []
+    for table in ("instrument/scores", "instrument/scores-1"):
+        np.testing.assert_allclose(key.tables[table][list(names)], probe.tables[table])
+        true, guesses = (found.idxmax(axis=1) for found in (key.tables["instrument/truth"], key.tables[table]))
+        each.append(np.mean([weighted_score(*pair) for pair in zip(true, guesses, strict=True)]))
+    assert each[0] != each[1]
+    figure = key.metrics["instrument/weighted_score"]
+    assert figure.value == pytest.approx(np.mean(each))
+    assert figure.more["sd"] == pytest.approx(np.std(each, ddof=1))
+    assert (figure.more["seeds"], figure.more["unlabelled"], figure.corrected) == (2, 3, False)
+    assert figure.low < figure.value < figure.high
+    assert Key("instrument", seeds=3, draws=0).evaluate(data).metrics["instrument/correct"].more["seeds"] == 1
+
+
 def test_tracks_without_a_key_or_with_two_take_no_part() -> None:
     data = keyed(0.0, tagset="key")
     tags, ids = data.manifest.tags, data.part("test").tracks["track_id"]
@@ -115,7 +144,7 @@ def test_mistakes_are_told() -> None:
         Key("tonality").evaluate(keyed(0.0))
     with pytest.raises(InputError, match="key: 1 names of 'key' are no keys, as 'Eb minor' is: H minor"):
         Key().evaluate(keyed(0.0, ("C major", "H minor")))
-    with pytest.raises(InputError, match="all labelled tracks of part train are of one class, C major"):
+    with pytest.raises(InputError, match="classes of 'key': train has 1 of its tags, too few to learn from"):
         Key().evaluate(keyed(0.0, ("C major",)))
 
 

@@ -270,7 +270,9 @@ def test_aggregation_is_a_plain_loop_over_segments_by_their_seconds(exclusive: b
     )
     made = probe.predict(data, tagset)
     vectors, truth = data.vectors("train"), made.judged
-    whole = labelled(data, "train", made.tagset, "features", views(probe.head.reading, "tracks", None, None).train, 0)
+    whole = labelled(
+        data, "train", made.tagset, "features", views(probe.reader.head.reading, "tracks", None, None).train, 0
+    )
     rows, labels, weights = [], [], []
     for track_id, tags in zip(whole.ids, whole.examples.truth, strict=True):
         track = vectors.tracks[vectors.track_ids.index(track_id)]
@@ -312,7 +314,7 @@ def test_silent_segments_are_left_out_of_all_parts() -> None:
         assert heard > 0.9
         assert noisy < heard - 0.1
     probe = Probe(["instrument"], silence="leave_out")
-    made = labelled(data, "test", probe.predict(data, "instrument").tagset, "features", probe.views.judged, 0)
+    made = labelled(data, "test", probe.predict(data, "instrument").tagset, "features", probe.reader.views.judged, 0)
     track = data.vectors("test").tracks[4]
     assert made.examples.features[4] == pytest.approx((track.features[1] + 0.25 * track.features[2]) / 1.25, abs=1e-5)
 
@@ -322,14 +324,14 @@ def test_a_tracks_loudest_segment_is_never_left_out() -> None:
     data = stand(3.0, segments=lambda number: 2)
     data.levels = lambda name: [np.array([-np.inf, -80.0])] * len(data.vectors(name).track_ids)
     made = labelled(
-        data, "test", tagsets_of(data, None, "test")[0][0], "features", Probe(silence="leave_out").views[2], 0
+        data, "test", tagsets_of(data, None, "test")[0][0], "features", Probe(silence="leave_out").reader.views[2], 0
     )
     assert made.examples.features[0] == pytest.approx(data.vectors("test").tracks[0].features[1])
 
 
 def test_deezers_head_is_fitted_on_loud_whole_segments_and_judges_by_the_mean_of_whole_ones() -> None:
     data = stand(3.0, segments=lambda number: 1 if number == 5 else 30)
-    tagset, read = tagsets_of(data, None, "test")[0][0], Probe(head={"name": "deezer"}).views
+    tagset, read = tagsets_of(data, None, "test")[0][0], Probe(head={"name": "deezer"}).reader.views
     train, valid, judged = (
         labelled(data, part, tagset, "features", view, 0).examples
         for part, view in zip(("train", "valid", "test"), read, strict=True)
@@ -351,7 +353,9 @@ def test_clmrs_head_is_fitted_on_crops_and_judges_by_the_mean_over_whole_chunks(
     data = stand(3.0, segments=lambda number: 3)
     probe = Probe(["instrument"], {"name": "clmr", "epochs": 3}, seeds=2, draws=0)
     tagset = tagsets_of(data, None, "test")[0][0]
-    first, second = (labelled(data, "train", tagset, "features", probe.views.train, seed).examples for seed in (0, 1))
+    first, second = (
+        labelled(data, "train", tagset, "features", probe.reader.views.train, seed).examples for seed in (0, 1)
+    )
     assert first.single
     assert not np.array_equal(first.features, second.features)
     assert np.array_equal(first.features[9], data.crops("train", 0).tracks[9].features[0])
@@ -359,9 +363,9 @@ def test_clmrs_head_is_fitted_on_crops_and_judges_by_the_mean_over_whole_chunks(
     for number, scores in enumerate(made.scores):
         parts = [
             labelled(data, part, tagset, "features", view, number).examples
-            for part, view in (("train", probe.views.train), ("valid", probe.views.valid))
+            for part, view in (("train", probe.reader.views.train), ("valid", probe.reader.views.valid))
         ]
-        logits = probe.head.fit(*parts, number).logits
+        logits = probe.reader.head.fit(*parts, number).logits
         for row in (0, 20):
             chunks = data.vectors("test").tracks[row].features[:2]
             assert scores[row] == pytest.approx(softmax(logits(chunks), axis=1).mean(axis=0), abs=1e-6)
@@ -439,7 +443,7 @@ def test_scikit_learns_probe_is_the_default() -> None:
     """As before there were heads: C by balanced accuracy on valid, then fitted on train and valid."""
     data = stand(0.8)
     parts = [
-        labelled(data, p, tagsets_of(data, None, "test")[0][0], "features", Probe().views[0], 0)
+        labelled(data, p, tagsets_of(data, None, "test")[0][0], "features", Probe().reader.views[0], 0)
         for p in ("train", "valid", "test")
     ]
     (x, y), (v, w), (t, _) = ((p.examples.features, p.examples.labels) for p in parts)

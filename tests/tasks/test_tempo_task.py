@@ -41,6 +41,20 @@ def test_accuracies_are_those_of_the_table() -> None:
     assert found["tempo_bpm/accuracy_1"].low < np.mean(one) < found["tempo_bpm/accuracy_1"].high
 
 
+def test_figures_of_several_seeds_are_means_with_their_deviation() -> None:
+    head = {"name": "mlp", "hidden": 4, "lr": [0.01], "weight_decay": [0.0], "epochs": 4}
+    judgement = Tempo(head=head, seeds=3, draws=50).evaluate(timed(3.0))
+    values = judgement.tables["tempo_bpm/values"]
+    names = ["predicted", "predicted-1", "predicted-2"]
+    assert list(values) == ["true", *names]
+    each = [np.mean(np.abs(values[name] / values["true"] - 1) <= 0.04) for name in names]
+    figure = judgement.metrics["tempo_bpm/accuracy_1"]
+    assert figure.value == pytest.approx(np.mean(each))
+    assert figure.more["sd"] == pytest.approx(np.std(each, ddof=1))
+    assert figure.more["sd"] > 0
+    assert figure.low < figure.value < figure.high
+
+
 def test_chance_is_a_training_tempo_drawn_at_random() -> None:
     data = timed(0.0, spread=0.0)
     figure = Tempo(head=LINEAR, draws=0).evaluate(data).metrics
