@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -81,15 +81,24 @@ class Labelled(NamedTuple):
 
 def labelled(embedded: Embedded, part: str, tagset: Tagset, layer: Layer, view: View, seed: int) -> Labelled:
     """The tracks of a part that are annotated with a tagset; of an exclusive one, those with one of its ``tags``."""
+    manifest, every = embedded.part(part), embedded.vectors(part).track_ids
+    rows, truth = _truth(tagset, every)
+    ids = [every[row] for row in rows]
+    examples = _examples(viewed(embedded, part, rows, view, seed), truth, tagset.exclusive, layer, view)
+    return Labelled(examples, ids, groups_of(manifest, ids), len(every) - len(ids))
+
+
+def viewed(embedded: Embedded, part: str, rows: Iterable[int], view: View, seed: int = 0) -> list[TrackVectors]:
+    """Some of the tracks of a part, by their rows, with the segments that count."""
     vectors = embedded.crops(part, seed) if view.rows == "crop" else embedded.vectors(part)
-    manifest = embedded.part(part)
-    rows, truth = _truth(tagset, vectors.track_ids)
-    ids = [vectors.track_ids[row] for row in rows]
     levels = embedded.levels(part) if np.isfinite(view.quietest_db) and view.rows != "crop" else None
     rng = np.random.default_rng(seed)
-    tracks = [_kept(vectors.tracks[row], levels[row] if levels else None, view, rng) for row in rows]
-    examples = _examples(tracks, truth, tagset.exclusive, layer, view)
-    return Labelled(examples, ids, groups_of(manifest, ids), len(vectors.track_ids) - len(ids))
+    return [_kept(vectors.tracks[row], levels[row] if levels else None, view, rng) for row in rows]
+
+
+def whole(tracks: Sequence[TrackVectors], layer: Layer) -> NDArray[np.float32]:
+    """A row a track, the mean of its segments, ``(tracks, dim)``."""
+    return np.stack([track.feature if layer == "features" else track.vector for track in tracks])
 
 
 def _truth(tagset: Tagset, track_ids: Sequence[str]) -> tuple[list[int], Truth]:
@@ -121,8 +130,7 @@ def _kept(track: TrackVectors, level: NDArray[np.float64] | None, view: View, rn
 def _examples(tracks: Sequence[TrackVectors], truth: Truth, exclusive: bool, layer: Layer, view: View) -> Examples:
     """A row a track, or a row a segment."""
     if view.rows != "segments":
-        found = [track.feature if layer == "features" else track.vector for track in tracks]
-        return Examples.of_tracks(np.stack(found), truth, exclusive)
+        return Examples.of_tracks(whole(tracks, layer), truth, exclusive)
     number = np.repeat(np.arange(len(tracks)), [len(track.weights) for track in tracks])
     weights = [track.weights.astype(np.float64) / track.weights.sum(dtype=np.float64) for track in tracks]
     pooled: Aggregate = "logits" if view.aggregate == "logits" else "probabilities"

@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crossmodal.errors import InputError, listed
+from crossmodal.heads import Reading
 from crossmodal.judgement import Units
-from crossmodal.tasks._frozen import Layer
+from crossmodal.tasks._frozen import Layer, Silence, viewed, views, whole
 from crossmodal.tasks._tracks import groups_of
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Numbers(NamedTuple):
         return Units(self.ids, self.groups, draws, seed)
 
 
-def numbers(embedded: Embedded, column: str, part: str, layer: Layer) -> Numbers:
+def numbers(embedded: Embedded, column: str, part: str, layer: Layer, silence: Silence = "include") -> Numbers:
     """The tracks of a part that have a number in a column of ``manifest.tracks``, and could be embedded.
 
     Args:
@@ -45,17 +46,19 @@ def numbers(embedded: Embedded, column: str, part: str, layer: Layer) -> Numbers
         column: of numbers, or of words that are numbers; empty cells are unknown.
         part: train, valid or test.
         layer: ``features``, the audio encoder's output, or ``vectors``, after the projection.
+        silence: whether silent segments count in the mean of a track.
 
     Raises:
         InputError: there is no such column, a cell is no number, or fewer than two tracks have one.
     """
-    tracks, vectors = embedded.part(part).tracks.set_index("track_id"), embedded.vectors(part)
-    found = np.asarray(numbers_of(tracks.loc[list(vectors.track_ids)], column), dtype=np.float64)
+    tracks, every = embedded.part(part).tracks.set_index("track_id"), embedded.vectors(part).track_ids
+    found = np.asarray(numbers_of(tracks.loc[list(every)], column), dtype=np.float64)
     known = np.flatnonzero(~np.isnan(found))
     if len(known) < 2:
         raise InputError(f"{len(known)} tracks of part {part} have a number in the column {column!r}; two are needed")
-    ids = [vectors.track_ids[row] for row in known]
-    return Numbers(ids, groups_of(embedded.part(part), ids), getattr(vectors, layer)[known], found[known])
+    ids = [every[row] for row in known]
+    features = whole(viewed(embedded, part, known, views(Reading(), None, None, silence).judged), layer)
+    return Numbers(ids, groups_of(embedded.part(part), ids), features, found[known])
 
 
 def numbers_of(tracks: pd.DataFrame, column: str) -> pd.Series[float]:

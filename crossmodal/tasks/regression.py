@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from crossmodal.errors import InputError
 from crossmodal.judgement import Judgement, Measured
 from crossmodal.settings import Positive, Whole
-from crossmodal.tasks._frozen import Layer
+from crossmodal.tasks._frozen import Layer, Silence
 from crossmodal.tasks._numbers import Numbers, numbers
 from crossmodal.tasks._tagsets import chosen_on
 from crossmodal.types import Task
@@ -38,6 +38,8 @@ class Regression(Task):
     Args:
         columns: each is read off by itself.
         layer: ``features``, the audio encoder's output, or ``vectors``, after the projection to the joint space.
+        silence: whether silent segments count in the mean of a track's, see `crossmodal.tasks.probe`. What is linear
+            gives the same of the mean as in the mean, so there is no ``aggregate``.
         alpha: the strengths of regularisation to choose from.
         draws: of the bootstrap; 0 for none.
         seed: of the bootstrap.
@@ -49,11 +51,12 @@ class Regression(Task):
         self,
         columns: list[str],
         layer: Layer = "features",
+        silence: Silence = "include",
         alpha: list[Positive] | None = None,
         draws: Whole = 1000,
         seed: Whole = 0,
     ) -> None:
-        self.columns, self.layer, self.draws, self.seed = columns, layer, draws, seed
+        self.columns, self.layer, self.silence, self.draws, self.seed = columns, layer, silence, draws, seed
         self.alpha = [0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0] if alpha is None else alpha
         if not (self.columns and self.alpha):
             raise InputError(f"regression: {'alpha' if self.columns else 'columns'} is empty; give one at least")
@@ -62,7 +65,9 @@ class Regression(Task):
         """``<column>/r2``, ``mae`` and ``mae_of_mean``; the table ``<column>/values``: ``true``, ``predicted``."""
         judgement, seen = Judgement({}), chosen_on(part)
         for column in self.columns:
-            train, valid, judged = (numbers(embedded, column, name, self.layer) for name in ("train", "valid", part))
+            train, valid, judged = (
+                numbers(embedded, column, name, self.layer, self.silence) for name in ("train", "valid", part)
+            )
             alpha = min(self.alpha, key=lambda alpha: _squared(valid.values, fitted(train, alpha), valid.features))
             predicted = fitted(train, alpha).predict(judged.features)
             mean, more = float(train.values.mean()), {"alpha": alpha} | seen

@@ -6,6 +6,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.preprocessing import StandardScaler
 from standing import PARTS, Stand, stand
+from stands import stand as segmented
 
 from crossmodal.errors import InputError
 from crossmodal.tasks.regression import Regression, r2
@@ -68,6 +69,23 @@ def test_numbers_may_be_words_and_empty_cells_are_unknown() -> None:
     assert (whole.queries, some.queries) == (60, 59)
     assert some.value > 0.9999
     assert some.low is None
+
+
+def test_silent_segments_may_be_left_out_of_all_parts() -> None:
+    """The first of three segments is noise twenty times as large, and silent; the last is a quarter as long."""
+    data = segmented(0.0, segments=lambda number: 3)
+    vectors = [data.vectors(name) for name in PARTS]
+    heard = {
+        track_id: (track.features[1] + 0.25 * track.features[2]) @ np.arange(6)
+        for part in vectors
+        for track_id, track in zip(part.track_ids, part.tracks, strict=True)
+    }
+    data.manifest.tracks["arousal"] = data.manifest.tracks["track_id"].map(heard)
+    every, loud = (
+        Regression(["arousal"], silence=silence, draws=0).evaluate(data).metrics["arousal/r2"].value
+        for silence in ("include", "leave_out")
+    )
+    assert every < 0.5 < 0.999 < loud
 
 
 def test_the_test_part_is_not_looked_at_before_the_end() -> None:
