@@ -183,10 +183,8 @@ class Embedded:
         return self._levels[name]
 
     def _level(self, track_id: str) -> Levels:
-        frames, power = (
-            _features(self.model, self.manifest, self.store, track_id),
-            self.model.audio_encoder.frontend.power,
-        )
+        power = self.model.audio_encoder.frontend.power
+        frames = _features(self.model, self.manifest, self.store, track_id)
         if isinstance(frames, Skipped):
             raise InputError(f"track {track_id} was embedded, but can be read no more: {frames.reason}")
         whole = power(frames).mean()

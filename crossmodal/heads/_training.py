@@ -18,6 +18,7 @@ from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from crossmodal.heads import Examples, Floats, Scores
+from crossmodal.heads._standard import Standard
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -52,6 +53,22 @@ class Trained(NamedTuple):
     network: nn.Module
     loss: float
     epochs: int
+
+
+class Standardised(nn.Module):
+    """A layer without weights: features in units of their deviation over the rows ``(rows, dim)`` that are given."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, features: Floats) -> None:
+        super().__init__()
+        for name, value in Standard.of(features)._asdict().items():
+            self.register_buffer(name, torch.from_numpy(value))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(batch, dim)``, on that scale."""
+        return (features - self.mean) / self.deviation
 
 
 def linear(inputs: int, outputs: int, generator: torch.Generator, bias: bool = True) -> nn.Linear:

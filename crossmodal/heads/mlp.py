@@ -7,13 +7,21 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from crossmodal.errors import InputError
 from crossmodal.heads import Examples, Fitted, Head
 from crossmodal.heads._choice import best, quality
-from crossmodal.heads._standard import Standard
-from crossmodal.heads._training import Loss, Recipe, exclusive_losses, linear, losses, network_logits, trained
+from crossmodal.heads._training import (
+    Loss,
+    Recipe,
+    Standardised,
+    exclusive_losses,
+    linear,
+    losses,
+    network_logits,
+    trained,
+)
 from crossmodal.settings import Amount, Count, Positive
 
 
@@ -64,9 +72,9 @@ class MLP(Head):
         return best(options, lambda option: option.quality).fitted
 
     def _option(self, train: Examples, valid: Examples, seed: int, lr: float, weight_decay: float) -> _Option:
-        standard, generator = Standard.of(train.features), torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)
         network = nn.Sequential(
-            _Standardised(standard),
+            Standardised(train.features),
             linear(train.features.shape[1], self.hidden, generator),
             nn.ReLU(),
             linear(self.hidden, train.truth.shape[1], generator),
@@ -89,17 +97,3 @@ class MLP(Head):
         even = torch.tensor(counts.sum() / np.maximum(counts, 1) / len(counts), dtype=torch.float32)
         weight = even if self.balanced else None
         return lambda logits, truth: exclusive_losses(logits, truth, weight)
-
-
-class _Standardised(nn.Module):
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, standard: Standard) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.from_numpy(standard.mean))
-        self.register_buffer("deviation", torch.from_numpy(standard.deviation))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Rows on the scale of train."""
-        return (features - self.mean) / self.deviation

@@ -20,7 +20,7 @@ from crossmodal.data.pairs import starts
 from crossmodal.data.store import FeatureStore
 from crossmodal.embedding import Embedded, embed
 from crossmodal.errors import InputError
-from crossmodal.heads._standard import Standard
+from crossmodal.heads._training import Standardised
 from crossmodal.model import DualEncoder
 from crossmodal.precision import at_least_float32, training_precision
 
@@ -88,24 +88,6 @@ class Tuned(NamedTuple):
         return scores(self.model, self.head, data, manifest, store)
 
 
-class Standardised(nn.Module):
-    """A linear layer that begins at zero, on features in units of their deviation over the training tracks."""
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, features: Floats, classes: int) -> None:
-        super().__init__()
-        for name, value in Standard.of(features)._asdict().items():
-            self.register_buffer(name, torch.from_numpy(value))
-        self.weight = nn.Parameter(torch.zeros(classes, features.shape[1]))
-        self.bias = nn.Parameter(torch.zeros(classes))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """``(batch, dim)`` to logits ``(batch, classes)``."""
-        return F.linear((features - self.mean) / self.deviation, self.weight, self.bias)
-
-
 class Windows:
     """Random windows of tracks as front-end features, from the store, or else from the files."""
 
@@ -147,7 +129,7 @@ def tune(
         InputError: the loss is no number, or no validation has a score.
     """
     model = apart(embedded.model)
-    head = Standardised(fresh, train.truth.shape[1]).to(model.device)
+    head = _head(fresh, train.truth.shape[1]).to(model.device)
     encoder = model.audio_encoder
     net = nn.ModuleList([encoder, head]).requires_grad_(True)  # type: ignore[list-item]
     best, losses = Tuned(model, head, -np.inf, 0, []), list[float]()
@@ -167,6 +149,14 @@ def tune(
         raise InputError("fine_tune: no validation gave a score; the labelled tracks of part valid are too few")
     net.load_state_dict(kept)
     return best._replace(losses=losses)
+
+
+def _head(features: Floats, classes: int) -> nn.Module:
+    """A linear layer that begins at zero, on features in units of their deviation over the training tracks."""
+    line: nn.Linear = nn.utils.skip_init(nn.Linear, features.shape[1], classes)  # type: ignore[no-untyped-call]
+    for parameter in line.parameters():
+        nn.init.zeros_(parameter)
+    return nn.Sequential(Standardised(features), line)
 
 
 def _steps(embedded: Embedded, net: nn.ModuleList, train: Targets, rates: Rates, plan: Plan) -> Iterator[float]:

@@ -13,6 +13,7 @@ from crossmodal.calibration import labels_of
 from crossmodal.embedding import Embedded
 from crossmodal.errors import InputError
 from crossmodal.evaluation import open_run
+from crossmodal.heads._training import Standardised
 from crossmodal.tasks import _tuning as tuning
 from crossmodal.tasks._tuning import Plan, Rates, Targets
 
@@ -106,7 +107,7 @@ def test_it_equals_a_plain_loop(embedded: Embedded, monkeypatch: pytest.MonkeyPa
     for name, value in encoder.named_parameters():
         if value.ndim > 1:  # a bias before a batch norm has no gradient but rounding, which Adam makes as great as any
             torch.testing.assert_close(value, trained[name], rtol=1e-3, atol=1e-5)
-    torch.testing.assert_close(weight.detach(), found.head.state_dict()["weight"], rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(weight.detach(), found.head[1].weight.detach(), rtol=1e-3, atol=1e-5)
 
 
 def test_it_stops_early_and_goes_back_to_the_best(embedded: Embedded) -> None:
@@ -162,7 +163,7 @@ def test_a_short_track_is_padded_with_silence(embedded: Embedded, monkeypatch: p
 def test_a_constant_feature_with_the_noise_of_float32_is_not_blown_up() -> None:
     features = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
     features[:, 1] = np.where(features[:, 1] > 0, np.float32(7), np.nextafter(np.float32(7), np.float32(8)))
-    head = tuning.Standardised(features, 3)
+    head = Standardised(features)
     assert head.deviation[0].item() == pytest.approx(features[:, 0].std(), rel=1e-5)
     assert head.deviation[1].item() == 1
     assert head.mean.tolist() == pytest.approx(features.mean(axis=0, dtype=np.float64), rel=1e-5)
