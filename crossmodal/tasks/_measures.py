@@ -13,7 +13,7 @@ from crossmodal.errors import InputError, listed
 from crossmodal.heads import Scores, Truth
 from crossmodal.judgement import Measured, Units
 from crossmodal.metrics import multilabel
-from crossmodal.metrics.bootstrap import sampled_statistic
+from crossmodal.metrics.bootstrap import sampled_means, sampled_statistic
 from crossmodal.metrics.classification import METRICS, Cells
 from crossmodal.metrics.paired import pooled
 from crossmodal.tasks._tagsets import Tagset
@@ -96,11 +96,12 @@ def mean(each: Sequence[ArrayLike], units: Units, more: Mapping[str, Any], **des
         more: what else belongs to the figure, beside the standard deviation over seeds, where there are several.
         described: other attributes of `Measured`.
     """
-    found = [units.mean(one) for one in each]
-    values = np.array([one.value for one in found])
-    drawn = _over_seeds(values, np.array([one.samples for one in found])) if units.draws else None
+    rows = np.array(each, dtype=np.float64)
+    values = rows.mean(axis=1)
+    drawn = [sampled_means(row, units.groups, units.draws, units.seed) for row in rows] if units.draws else None
+    samples = None if drawn is None else _over_seeds(values, np.array(drawn))
     more = dict(more) | _spread(values)
-    return units.figure(float(values.mean()), drawn, corrected=False, more=more, **described)
+    return units.figure(float(values.mean()), samples, corrected=False, more=more, **described)
 
 
 def values(tagset: Tagset, truth: Truth, scores: Scores, measures: Sequence[str] | None = None) -> dict[str, float]:

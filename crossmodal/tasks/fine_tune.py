@@ -15,9 +15,9 @@ from crossmodal.judgement import Judgement
 from crossmodal.settings import Amount, Count, Positive, Whole
 from crossmodal.tasks import _measures
 from crossmodal.tasks._frozen import Labelled, View, labelled
+from crossmodal.tasks._reader import Predicted
 from crossmodal.tasks._tagsets import Tagset, tagsets_of
 from crossmodal.tasks._tuning import Floats, Plan, Rates, Targets, Tuned, tune
-from crossmodal.tasks.probe import Predicted
 from crossmodal.types import Task
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from crossmodal.metrics import key as metrics
 from crossmodal.settings import Count, Whole
 from crossmodal.tasks import _measures
 from crossmodal.tasks._frozen import Layer, Silence
+from crossmodal.tasks._reader import UNWEIGHTED, Predicted, Reader
 from crossmodal.tasks._tagsets import classes
-from crossmodal.tasks.probe import UNWEIGHTED, Predicted, Reader
 from crossmodal.types import Task
 
 if TYPE_CHECKING:

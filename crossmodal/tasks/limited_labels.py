@@ -15,9 +15,9 @@ from crossmodal.judgement import Judgement, Measured, Units
 from crossmodal.settings import Count, Share, Whole
 from crossmodal.tasks import _measures
 from crossmodal.tasks._frozen import Labelled, Layer, Silence, labelled, views
+from crossmodal.tasks._reader import head_of
 from crossmodal.tasks._sampling import samples
 from crossmodal.tasks._tagsets import Tagset, chosen_on, tagsets_of
-from crossmodal.tasks.probe import head_of
 from crossmodal.types import Task
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from crossmodal.settings import Count, Whole
 from crossmodal.tasks import _measures
 from crossmodal.tasks._frozen import Layer, Silence
 from crossmodal.tasks._numbers import numbers_of
+from crossmodal.tasks._reader import UNWEIGHTED, Reader
 from crossmodal.tasks._tagsets import classes
-from crossmodal.tasks.probe import UNWEIGHTED, Reader
 from crossmodal.types import Task
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from stands import CLASSES, Stand, several, stand, two_tagsets
 
 from crossmodal.errors import InputError
 from crossmodal.tasks._frozen import labelled, views
+from crossmodal.tasks._reader import head_of
 from crossmodal.tasks._tagsets import tagsets_of
-from crossmodal.tasks.probe import Probe, head_of
+from crossmodal.tasks.probe import Probe
 
 
 def found(probe: Probe, data: Stand, name: str = "instrument/balanced_accuracy") -> dict:
