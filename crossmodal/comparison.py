@@ -115,10 +115,12 @@ def _tested(made: Comparison, key: Key) -> Mapping[tuple[str, Key], Figure]:
     for name, samples in own.items():
         if name != made.reference and samples is not None and rival is not None:
             values = made.cells[name, key].values, made.cells[made.reference, key].values
-            tests[name] = paired_bootstrap(values[0], np.stack(samples), values[1], np.stack(rival))
-    corrected = dict(zip(tests, holm([test.p for test in tests.values()]).tolist(), strict=True)) if tests else {}
+            corrected = all(made.systems[one].corrected(key) for one in (name, made.reference))
+            drawn = np.stack(samples), np.stack(rival)
+            tests[name] = paired_bootstrap(values[0], drawn[0], values[1], drawn[1], corrected=corrected)
+    adjusted = dict(zip(tests, holm([test.p for test in tests.values()]).tolist(), strict=True)) if tests else {}
     found = {name: made.cells[name, key] for name in names}
-    return {(name, key): replace(one, difference=tests.get(name), p=corrected.get(name)) for name, one in found.items()}
+    return {(name, key): replace(one, difference=tests.get(name), p=adjusted.get(name)) for name, one in found.items()}
 
 
 def less_is_better(metric: str) -> bool:

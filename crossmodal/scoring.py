@@ -240,11 +240,14 @@ def retrieve(truth: Table, scores: Table, units: Units) -> Scored:
 def differences(one: Scored, other: Scored) -> dict[str, dict[str, float]]:
     """How much greater each figure of the first is: value, low, high, p, and ``p_holm``, adjusted for all of them.
 
-    Both must have been judged on the same `Units`; figures without samples, or of `too_few` groups, are left out.
+    Both must have been judged on the same `Units`; figures without samples, or of `too_few` groups, are left out. The
+    intervals of differences are corrected where those of the figures are.
     """
     pairs = {name: (figure, other.metrics[name]) for name, figure in one.metrics.items() if name in other.metrics}
     tests = {
-        name: paired.paired_bootstrap(ours.value, ours.samples, theirs.value, theirs.samples)
+        name: paired.paired_bootstrap(
+            ours.value, ours.samples, theirs.value, theirs.samples, corrected=ours.corrected and theirs.corrected
+        )
         for name, (ours, theirs) in pairs.items()
         if ours.samples is not None and theirs.samples is not None and ours.units == theirs.units
         if paired.enough(ours.groups)

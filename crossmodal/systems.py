@@ -118,9 +118,12 @@ class System:
         samples = self.samples(key)
         if samples is None:
             return None
-        found = [run.metrics[key] for run in self.runs]
-        corrected = all(one.get("corrected") for one in found)
-        return pooled([float(one["value"]) for one in found], np.stack(samples), corrected=corrected)
+        values = [float(run.metrics[key]["value"]) for run in self.runs]
+        return pooled(values, np.stack(samples), corrected=self.corrected(key))
+
+    def corrected(self, key: Key) -> bool:
+        """Whether intervals of the metric are corrected for the samples' bias."""
+        return all(run.metrics[key].get("corrected") for run in self.runs)
 
 
 # --- finding systems

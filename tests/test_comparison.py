@@ -105,14 +105,25 @@ def test_too_few_groups_are_not_tested_and_it_is_told(make):
 
 def test_the_interval_of_what_is_no_mean_is_corrected(make, tmp_path):
     runs = [make(f"a/{seed}", 0.5, seed) for seed in range(2)]
+    runs += [make("b/0", 0.4, overrides=["dim=8"])]
+    plain = compare(systems([str(run) for run in runs])[0])
     for run in runs:
         found = json.loads((run / "results.json").read_text())
         found["tasks"]["retrieval"]["metrics"]["text_to_audio/map"]["corrected"] = True
         (run / "results.json").write_text(json.dumps(found))
-    (one,), _ = systems([str(run) for run in runs])
+    (one, other), _ = systems([str(run) for run in runs])
     figure, both = one.figure(KEY), one.pooled(KEY)
     assert (figure.low, figure.high) == bias_corrected(figure.value, both.samples)
     assert figure.low != np.quantile(both.samples, 0.025)
+    (before,), (difference,) = (
+        [cell.difference for (_, key), cell in found.cells.items() if key == KEY and cell.difference]
+        for found in (plain, compare([one, other]))
+    )
+    values = [[run.metrics[KEY]["value"] for run in system.runs] for system in (one, other)]
+    drawn = [np.stack(system.samples(KEY)) for system in (one, other)]
+    assert difference == paired_bootstrap(values[1], drawn[1], values[0], drawn[0], corrected=True)
+    assert difference.low != before.low
+    assert (difference.value, difference.p) == (before.value, before.p)
 
 
 def test_equal_runs_are_not_told_apart(make):

@@ -14,7 +14,7 @@ from crossmodal.errors import InputError
 from crossmodal.judgement import Units
 from crossmodal.metrics import retrieval
 from crossmodal.metrics.bootstrap import bias_corrected
-from crossmodal.scoring import retrieve, score
+from crossmodal.scoring import Scored, differences, retrieve, score
 
 ROWS, NAMES = 40, ("cello", "ney", "zurna", "daf")
 
@@ -82,6 +82,19 @@ def test_intervals_are_those_of_tables_whose_rows_are_drawn(tags) -> None:
     assert (found.low, found.high) == pytest.approx(bias_corrected(found.value, np.array(drawn)))
     grouped = score(one, other, Units(one.ids, [f"g{row % 2}" for row in range(ROWS)], 30))
     assert len(set(grouped.metrics["macro_average_precision"].samples)) <= 3  # two groups, three kinds of samples
+
+
+def test_differences_are_corrected_where_figures_are(tags) -> None:
+    truth, scores = tags
+    one = table(truth)
+    ours, theirs = (score(one, table(each), units(one)).metrics for each in (scores, scores[::-1]))
+    found = differences(Scored("tags", ours), Scored("tags", theirs))
+    assert set(found) == set(ours)
+    for name, test in found.items():
+        each, value = ours[name].samples - theirs[name].samples, ours[name].value - theirs[name].value
+        bias = 0 if name.startswith("clip") else each.mean() - value
+        assert (test["low"], test["high"]) == pytest.approx(np.quantile(each, [0.025, 0.975]) - bias)
+    assert {name for name in ours if not ours[name].corrected} == {"clip_roc_auc", "clip_average_precision"}
 
 
 def test_f1_is_at_the_thresholds_of_valid(tags) -> None:

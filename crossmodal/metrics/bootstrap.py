@@ -76,8 +76,13 @@ def bias_corrected(value: float, samples: Floats, level: float = LEVEL) -> tuple
         samples: of it, ``(draws,)``.
         level: of the interval.
     """
-    low, high = within(np.array(percentiles(samples, level)) - (samples.mean() - value), value, samples)
+    low, high = within(percentiles(unbiased(value, samples), level), value, samples)
     return float(low), float(high)
+
+
+def unbiased(value: float, samples: Floats) -> Floats:
+    """Samples of a figure, less their bias: their mean is the figure."""
+    return np.asarray(samples - (samples.mean() - value))
 
 
 def within(numbers: ArrayLike, *known: ArrayLike) -> Floats:

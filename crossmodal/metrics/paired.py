@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossmodal.errors import InputError
-from crossmodal.metrics.bootstrap import LEVEL, bias_corrected, percentiles, within
+from crossmodal.metrics.bootstrap import LEVEL, bias_corrected, percentiles, unbiased, within
 
 Floats = NDArray[np.float64]
 FEWEST = 20  # groups for a test: with 5 and 10 it says of equal systems in 16 and 12 of 100 cases that they differ
@@ -92,12 +92,18 @@ def paired_bootstrap(
     other_samples: ArrayLike,
     seed: int = 0,
     level: float = LEVEL,
+    corrected: bool = False,
 ) -> Difference:
     """The difference of two systems, by their paired samples (Efron and Tibshirani 1993, chapters 13 and 16).
 
     p is twice the share of the samples in which the difference is of the other sign, or zero, but never below
-    2 / (draws + 1): it is below 1 - level where the interval leaves out zero. Seeds of the two are drawn apart. It is
-    no test of samples of too few groups, see `enough`.
+    2 / (draws + 1): it is below 1 - level where their percentiles leave out zero. Seeds of the two are drawn apart. It
+    is no test of samples of too few groups, see `enough`.
+
+    The interval of what is no mean is corrected for the samples' bias, as those of the figures are, so that it lies
+    about the difference; samples in which the two are equal stay so, or the estimate of a bias would make systems that
+    differ by one unit look sure to differ. p is not corrected: equal systems have equal biases, which cancel, and an
+    estimate of none is but noise, by which it would tell more of them apart.
 
     Args:
         values: ``(seeds,)`` of the first system.
@@ -106,6 +112,7 @@ def paired_bootstrap(
         other_samples: likewise.
         seed: of the drawing of seeds.
         level: of the interval.
+        corrected: whether the intervals of the figures are `bias_corrected`.
 
     Raises:
         InputError: shapes that do not fit, or a number that is not finite.
@@ -117,7 +124,10 @@ def paired_bootstrap(
     differences = one.samples - other.samples
     tail = min((differences <= 0).sum(), (differences >= 0).sum())
     p = min(1.0, 2 * (int(tail) + 1) / (len(differences) + 1))
-    return Difference(one.value - other.value, *percentiles(differences, level), p)
+    value = one.value - other.value
+    if corrected:
+        differences = np.where(differences == 0, 0, unbiased(value, differences))
+    return Difference(value, *percentiles(differences, level), p)
 
 
 def holm(p: ArrayLike) -> Floats:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from crossmodal.errors import InputError
-from crossmodal.metrics.bootstrap import bias_corrected, sampled_means
+from crossmodal.metrics.bootstrap import bias_corrected, sampled_means, samples
+from crossmodal.metrics.multilabel import MultiLabel
 from crossmodal.metrics.paired import enough, holm, paired_bootstrap, pooled
 
 
@@ -60,6 +61,59 @@ def test_200_pairs_of_systems_equal_a_plain_loop() -> None:
         tail = min(sum(d <= 0 for d in each), sum(d >= 0 for d in each))
         expected = [one.mean() - other.mean(), *bounds(each), min(1, 2 * (tail + 1) / 42)]
         assert list(found) == pytest.approx(expected, rel=1e-12, abs=1e-12), seed
+
+
+def ranked(seed: int, draws: int, tracks: int = 120, tags: int = 40):
+    """Macro average precision of a good system and of a worse one, and their paired samples: rare tags, much bias."""
+    rng = np.random.default_rng(seed)
+    truth = (rng.random((tracks, tags)) < 0.06).astype(np.int8)
+    truth[:2], truth[2] = 1, 0
+    hard = 0.8 * rng.normal(size=truth.shape)
+    found = [MultiLabel(truth, gain * truth + hard + 0.6 * rng.normal(size=truth.shape)) for gain in (4, 1)]
+    drawn = np.concatenate(list(samples(range(tracks), draws, seed)))
+    values = [each.figures(np.ones(tracks, dtype=np.int64))[1] for each in found]
+    return values, [np.array([each.figures(row)[1] for row in drawn]) for each in found]
+
+
+def test_the_interval_of_a_difference_of_what_is_no_mean_lies_about_it() -> None:
+    (a, b), (drawn_a, drawn_b) = ranked(0, draws=60)
+    plain, corrected = (paired_bootstrap(a, drawn_a, b, drawn_b, corrected=each) for each in (False, True))
+    each = (drawn_a - drawn_b).tolist()
+    bias = sum(each) / len(each) - (a - b)
+    assert corrected[:3] == pytest.approx([a - b, *(bound - bias for bound in bounds(each))])
+    assert corrected.p == plain.p
+    assert plain.high - plain.value < 0.5 * (plain.value - plain.low)  # the worse one's samples are raised more
+    assert corrected.high - corrected.value > 0.7 * (corrected.value - corrected.low)
+    back = paired_bootstrap(b, drawn_b, a, drawn_a, corrected=True)
+    assert back[:3] == pytest.approx((-corrected.value, -corrected.high, -corrected.low))
+
+
+def test_systems_that_differ_by_one_unit_are_not_sure_to_differ() -> None:
+    """A share of the samples lack the unit: they are equal in these, whatever bias the others seem to have."""
+    drawn = np.array([0.0] * 37 + [0.01] * 40 + [0.02] * 15 + [0.03] * 8)
+    for value in (drawn.mean() - 0.001, drawn.mean() + 0.001):
+        found = paired_bootstrap(value, drawn, 0.0, np.zeros(100), corrected=True)
+        assert found.low == pytest.approx(0)
+        assert found.p > 0.7
+        assert found.high == pytest.approx(np.quantile(drawn, 0.975) + value - drawn.mean())
+
+
+def test_an_interval_of_a_difference_may_cross_zero_where_its_samples_do_not() -> None:
+    drawn = np.array([0.0, 0.1, 0.2, 0.3, 0.4])
+    found = paired_bootstrap(0.01, drawn, 0.0, np.zeros(5), corrected=True)
+    assert found.low < 0 < found.high
+
+
+@pytest.mark.slow
+def test_corrected_intervals_of_differences_miss_as_often_as_they_say() -> None:
+    """Of 120 pairs of systems, the difference that is to be expected."""
+    cases = [ranked(seed, draws=100) for seed in range(120)]
+    expected = np.mean([one - other for (one, other), _ in cases])
+    missed = {}
+    for corrected in (False, True):
+        found = [paired_bootstrap(a, x, b, y, corrected=corrected) for (a, b), (x, y) in cases]
+        missed[corrected] = np.mean([not one.low <= expected <= one.high for one in found])
+    assert missed[True] <= 0.05 < 0.1 < missed[False]
 
 
 def test_200_lists_of_p_equal_holm_s_rule_in_a_plain_loop() -> None:
