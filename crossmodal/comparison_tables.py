@@ -131,13 +131,13 @@ def notes(found: Comparison) -> list[str]:
 
 
 def _few(found: Comparison) -> list[str]:
-    """What could be tested but for the number of groups."""
+    """What is not tested since its units form too few groups."""
     few: dict[int, list[str]] = {}
     for key in found.keys:
         figures = {name: found.cells[name, key] for name in found.systems if found.comparable(name, key)}
-        sampled = [one.groups for one in figures.values() if one.low is not None and one.groups is not None]
-        if len(figures) > 1 and sampled and not enough(min(sampled)):
-            few.setdefault(min(sampled), []).append(" ".join(key))
+        groups = min((one.groups for one in figures.values() if one.groups is not None), default=None)
+        if len(figures) > 1 and groups is not None and not enough(groups):
+            few.setdefault(groups, []).append(" ".join(key))
     return [f"too few groups to test: {number} ({', '.join(names)})" for number, names in few.items()]
 
 

@@ -232,6 +232,8 @@ def line(found: Mapping[str, Any]) -> str:
     text = f"{found['value']:.3f}"
     if found.get("low") is not None:
         text += f" [{found['low']:.3f}, {found['high']:.3f}]"
+    elif found.get("groups") == 1:
+        text += " [no interval: one group]"
     if (chance := found.get("chance")) is not None:
         text += f", chance {chance:.4f}"
         text += f" ({found['value'] / chance:.0f}x)" if 0 < chance < RARE and found["value"] > chance else ""

@@ -1,8 +1,8 @@
 """What a task finds: figures, the samples that their intervals come from, and the tables they were computed from.
 
-A figure is sampled by the bootstrap over *units*: tracks, or queries, in groups (artists, albums) that stand or fall
-together. The samples are drawn from the names of the groups and a seed alone, so two systems that are judged on the
-same units are drawn alike, sample by sample: the differences of their samples are a paired test.
+A figure is sampled by the bootstrap over *units*: tracks, or queries, in groups (such as the tracks of an artist) that
+stand or fall together. The samples are drawn from the names of the groups and a seed alone, so two systems that are
+judged on the same units are drawn alike, sample by sample: the differences of their samples are a paired test.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Measured:
 
     Attributes:
         value: the figure.
-        low: of its interval at the level `LEVEL`; None where it was not sampled, or not every sample has a figure.
+        low: of its interval at the level `LEVEL`; None where it was not sampled, not every sample has a figure, or all
+            units are of one group, which says nothing of others.
         high: likewise.
         chance: what a random order, or a guess, is expected to reach; None where that is not known.
         queries: how many units were asked.
@@ -148,7 +149,7 @@ class Units:
         return Units([self.ids[row] for row in rows], [self.groups[row] for row in rows], self.draws, self.seed)
 
     def figure(self, value: float, sampled: Floats | None, corrected: bool = True, **more: Any) -> Measured:
-        """A figure and its samples, which make its interval; there is none if a sample has no figure.
+        """A figure and its samples, which make its interval; there is none of one group, or if a sample has no figure.
 
         Args:
             value: the figure.
@@ -156,8 +157,10 @@ class Units:
             corrected: for the bias of the samples; those of a mean have none.
             more: other attributes of `Measured`; ``queries`` is the number of units unless given.
         """
-        described = {"queries": len(self.ids), "groups": len(set(self.groups))} | more
-        if sampled is None or not np.isfinite(sampled).all():  # a sample without a figure would narrow the interval
+        groups = len(set(self.groups))
+        described = {"queries": len(self.ids), "groups": groups} | more
+        # all samples of one group are alike; one without a figure would narrow the interval
+        if sampled is None or groups == 1 or not np.isfinite(sampled).all():
             return Measured(value, **described)
         low, high = bias_corrected(value, sampled) if corrected else percentiles(sampled)
         return Measured(value, low, high, corrected=corrected, samples=sampled, units=self.name, **described)

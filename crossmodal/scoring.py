@@ -258,8 +258,8 @@ def differences(one: Scored, other: Scored) -> dict[str, dict[str, float]]:
 
 def too_few(found: Scored) -> dict[str, int]:
     """The figures that are not tested since their units form too few groups, and how many these are."""
-    sampled = {name: figure.groups for name, figure in found.metrics.items() if figure.samples is not None}
-    return {name: groups for name, groups in sampled.items() if groups is not None and not paired.enough(groups)}
+    groups = {name: figure.groups for name, figure in found.metrics.items()}
+    return {name: number for name, number in groups.items() if number is not None and not paired.enough(number)}
 
 
 def _named(names: tuple[str, ...], statistic: Callable[[Ints], Floats]) -> Callable[[Ints], dict[str, Floats]]:

@@ -111,6 +111,11 @@ def test_too_few_groups_are_not_tested_and_it_is_said(ask: Answer, tables: tuple
     found = json.loads(ask(*given, "--json"))
     assert found["against"]["differences"] == {}
     assert found["against"]["too_few_groups"] == dict.fromkeys(found["metrics"], 6)
+    groups.write_text("".join(f"t{row},the orchestra\n" for row in range(30)))
+    told = ask(*given)
+    assert "macro ROC-AUC             too few groups to test: 1\n" in told
+    assert "no intervals: one group says nothing of others" in told
+    assert " to " not in told.partition("more than")[0]
     groups.write_text("".join(f"t{row},g{max(row, 10)}\n" for row in range(30)))  # twenty
     found = json.loads(ask(*given, "--json"))["against"]
     assert {name for name in found["differences"] if "clip" not in name} == {

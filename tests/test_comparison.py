@@ -88,22 +88,22 @@ def test_a_better_run_is_told_apart_by_the_paired_bootstrap(make):
 
 
 def test_too_few_groups_are_not_tested_and_it_is_told(make):
-    """The same figures: of 20 groups, told apart; of 15, or where one is not a mean, nothing is said."""
-    for clips, groups in ((3, 20), (4, 15)):
+    """The same figures: of 20 groups, told apart; of 15, or of one, which has no interval, nothing is said."""
+    for clips, groups in ((3, 20), (4, 15), (TRACKS, 1)):
         runs = [
             make(f"{name}/{clips}", mean, overrides=[f"dim={clips}"], clips=clips)
             for name, mean in zip("ab", (0.4, 0.6), strict=True)
         ]
         found = compare(systems([f"a={runs[0]}", f"b={runs[1]}"])[0], metrics=["*"])
         cell, text = found.cells["b", KEY], tables.as_text(found)
-        assert cell.groups == groups
+        assert (cell.groups, cell.low is None) == (groups, groups == 1)
         assert ((cell.difference is None), (cell.p is None), (found.better("b", KEY) is None)) == (groups < 20,) * 3
         told = f"too few groups to test: {groups} (retrieval text_to_audio/map, probe top_50/roc_auc)"
         assert (told in text.splitlines()) == (groups < 20) == ("too few" in text)
         assert (" p (Holm)" in text) == ("+" in text) == (groups == 20)
 
 
-def test_the_interval_of_what_is_no_mean_is_corrected(make, tmp_path):
+def test_intervals_of_what_is_no_mean_are_corrected(make, tmp_path):
     runs = [make(f"a/{seed}", 0.5, seed) for seed in range(2)]
     runs += [make("b/0", 0.4, overrides=["dim=8"])]
     plain = compare(systems([str(run) for run in runs])[0])

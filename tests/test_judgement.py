@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from crossmodal.errors import InputError
+from crossmodal.evaluation import line
 from crossmodal.judgement import Units
 from crossmodal.metrics import bootstrap
 
@@ -69,6 +70,19 @@ def test_the_interval_of_a_mean_is_of_percentiles_and_that_of_a_statistic_correc
 def test_groups_are_counted() -> None:
     assert UNITS.mean(np.ones(12)).groups == UNITS.statistic(lambda drawn: 1.0).groups == 4
     assert UNITS.mean([1.0] * 3 + [np.nan] * 9).as_dict()["groups"] == 1
+
+
+def test_one_group_says_nothing_of_others() -> None:
+    alone, values = Units(IDS, ["the orchestra"] * 12, draws=200), np.arange(12.0)
+    for found in (
+        alone.mean(values),
+        UNITS.mean(np.where(np.arange(12) < 3, values, np.nan)),
+        alone.statistic(lambda drawn: float(drawn @ values)),
+        alone.statistics(lambda drawn: {"sum": drawn @ values})["sum"],
+    ):
+        assert (found.groups, found.low, found.high, found.samples) == (1, None, None, None)
+        assert "no interval: one group" in line(found.as_dict())
+    assert "no interval" not in line(UNITS.mean(values).as_dict())
 
 
 def test_without_draws_there_is_no_interval() -> None:

@@ -94,7 +94,7 @@ def make_results():
         "text_to_audio/median_rank": metric(7.0, 6.0, 9.0, chance=306.5),
         **languages,
         "audio_to_text/recall@10": metric(0.4321, 0.3987, 0.4765),
-        "audio_to_audio/recall@10": {"value": 0.7111, "low": None, "high": None, "chance": None},
+        "audio_to_audio/recall@10": {"value": 0.7111, "low": None, "high": None, "chance": None, "groups": 1},
     }
     probe = {
         "instrument/balanced_accuracy": metric(0.9612, 0.9411, 0.9755, 0.25, 612, 4),
@@ -208,6 +208,8 @@ def test_every_metric_is_shown_with_interval_and_chance(page):
             assert figures.number(found["value"]) in page.text
             if found["low"] is not None:
                 assert f"{figures.number(found['low'])} to {figures.number(found['high'])}" in page.text
+            else:
+                assert f"{figures.number(found['value'])} none: one group" in page.text
             if found["chance"] is not None:
                 assert f"chance {figures.number(found['chance'])}" in page.text
 

@@ -165,10 +165,17 @@ def _tell(found: Scored, one: Table, other: Table, left_out: Kept, units: Units,
         for row, figures in found.rows.items():
             say(f"{row}  ROC-AUC {figures['roc_auc']:.6f}  average precision {figures['average_precision']:.6f}")
     if units.draws:
-        drawn = f"{len(set(units.groups))} {'rows' if units.groups is units.ids else 'groups'}, seed {units.seed}"
-        without = ", but for figures that some samples lack" if _lacking(found) else ""
         say("")
-        say(f"intervals: {_level():.0%}, {units.draws} bootstrap samples of {drawn}{without}")
+        say(_intervals(found, units))
+
+
+def _intervals(found: Scored, units: Units) -> str:
+    groups, called = len(set(units.groups)), "row" if units.groups is units.ids else "group"
+    if groups == 1:
+        return f"no intervals: one {called} says nothing of others"
+    without = ", but for figures that some samples lack" if _lacking(found) else ""
+    samples = f"{units.draws} bootstrap samples of {groups} {called}s, seed {units.seed}"
+    return f"intervals: {_level():.0%}, {samples}{without}"
 
 
 def _lacking(found: Scored) -> bool:

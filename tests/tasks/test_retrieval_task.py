@@ -293,7 +293,8 @@ def test_a_language_is_compared_with_the_pivot_where_they_ask_for_the_same(paral
         expected = bootstrap(lost, groups, 60)
         drop = figures[f"text_to_audio/review/{language}/map"]["drop"]
         assert (drop["pivot"], drop["pairs"]) == ("en", len(both)) == ("en", {"de": 3, "tr": 1}[language])
-        assert [drop[key] for key in ("value", "low", "high")] == pytest.approx([*expected])
+        bounds = [*expected[1:]] if len(set(groups)) > 1 else [None, None]
+        assert [drop[key] for key in ("value", "low", "high")] == pytest.approx([expected.mean, *bounds])
     for name, figure in figures.items():
         compared = name.split("/")[1:3] in (["review", "de"], ["review", "tr"]) and "median" not in name
         assert ("drop" in figure) == (compared and not name.startswith("audio_to_text")), name
