@@ -20,6 +20,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from crossmodal.asking import Asker, matched
+from crossmodal.data.groups import groups_of
 from crossmodal.data.lexicon import Lexicon
 from crossmodal.data.manifest import Manifest
 from crossmodal.embedding import Embedded
@@ -29,7 +30,7 @@ from crossmodal.metrics import hubness, retrieval
 from crossmodal.metrics.bootstrap import bootstrap
 from crossmodal.queries import Part, Query
 from crossmodal.sounds import Sound, likeness
-from crossmodal.tasks._tracks import groups_of, shared
+from crossmodal.tasks._tracks import shared
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]

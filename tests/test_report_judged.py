@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score, precision_score, recall_sco
 from test_report import Page, make_embedded, make_manifest, make_results, make_run
 
 from crossmodal import report
+from crossmodal.judgement import Units
 from crossmodal.report import columns, curves, failures, figures, listening, pairs, plane, sound, space, tables, tagsets
 from crossmodal.snapshots import Snapshots
 
@@ -43,9 +44,9 @@ def page(html):
     return Page(html)
 
 
-def judged(task, name, made, groups=None):
+def judged(task, name, made, clusters=None):
     (pair,) = tagsets.pairs({(task, f"{name}/truth"): made[0], (task, f"{name}/scores"): made[1]})
-    return pair, tagsets.judged(pair, groups or {}, seed=0)
+    return pair, tagsets.judged(pair, clusters or {}, seed=0)
 
 
 def test_tags_have_the_figures_of_scikit_learn_best_first_and_the_undefined_are_named(manifest):
@@ -67,14 +68,31 @@ def test_tags_have_the_figures_of_scikit_learn_best_first_and_the_undefined_are_
     assert found.confusion is None
 
 
-def test_intervals_are_of_whole_groups(manifest):
-    made = planted.several(manifest)
-    alone, grouped = (
-        judged("a", "mood", made, groups)[1] for groups in ({}, {f"t{n}": str(n // 12) for n in range(48)})
-    )
+def test_intervals_are_of_whole_clusters(manifest):
+    made, ids = planted.several(manifest), [f"t{n}" for n in range(48)]
+    four, one = ({track: str(n // size) for n, track in enumerate(ids)} for size in (12, 48))
+    alone, grouped, whole = (judged("a", "mood", made, clusters)[1] for clusters in ({}, four, one))
     widths = [np.mean([bar.high - bar.low for bar in found.bars if bar.low is not None]) for found in (alone, grouped)]
     assert [bar.value for bar in alone.bars] == [bar.value for bar in grouped.bars]
     assert widths[0] != widths[1]
+    assert {(bar.low, bar.high) for bar in whole.bars} == {(None, None)}
+
+
+def test_intervals_are_those_of_results(manifest):
+    """Of a tag and of a class, sampled in a loop; corrected, as they are no means."""
+    for make, measure in ((planted.several, roc_auc_score), (planted.single, None)):
+        pair, found = judged("a", "mood", make(manifest))
+        bar = found.bars[1]
+        truth, scores = (table[bar.name].to_numpy() for table in (pair.truth, pair.scores))
+        chosen = (pair.scores.idxmax(axis=1) == bar.name).to_numpy()
+
+        def value(drawn, truth=truth, scores=scores, chosen=chosen, measure=measure):
+            rows = np.repeat(np.arange(len(drawn)), drawn)
+            return measure(truth[rows], scores[rows]) if measure else chosen[rows][truth[rows] == 1].mean()
+
+        ids = list(pair.truth.index)
+        expected = Units(ids, ids, tagsets.DRAWS).statistic(value)
+        assert [bar.value, bar.low, bar.high] == pytest.approx([expected.value, expected.low, expected.high])
 
 
 def test_classes_have_recall_and_precision_and_a_confusion_of_counts(manifest):

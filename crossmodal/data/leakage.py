@@ -1,9 +1,8 @@
 """What judged tracks share with others: the track, the file, the artist, the album, the group, the sound.
 
-Names are compared as words are: in NFKC, without case, with single spaces. A name that says that there is none, or that
-there are several (`NAMELESS`, after MusicBrainz' special purpose artists), is unknown, and two unknown ones are not the
-same. An album is its title and its artist's name: many have the title "Live". A track is its id and its source, and a
-group likewise, since other data sets may use the same ids.
+Names are compared as in `crossmodal.data.groups`: two unknown ones are not the same. An album is its title and its
+artist's name: many have the title "Live". A track is its id and its source, and a group likewise, since other data sets
+may use the same ids.
 """
 
 from __future__ import annotations
@@ -15,22 +14,13 @@ from typing import Literal, NamedTuple, get_args
 import pandas as pd
 
 from crossmodal.data.engine import ALONE, Engine
-from crossmodal.data.manifest import Manifest, same_words
+from crossmodal.data.groups import names_of
+from crossmodal.data.manifest import Manifest
 from crossmodal.data.sameness import Heard, Shared, hear, same_sound
 
 Kind = Literal["track", "file", "artist", "album", "group", "duplicate"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SHOWN = 3  # examples that are kept
-
-NAMELESS = frozenset(
-    f"{open_}{name}{close}"
-    for name in (
-        *("unknown", "unknown artist", "unknown album", "no artist", "none", "nan", "n/a", "untitled", "anonymous"),
-        *("various", "various artists", "various performers", "va", "v/a", "v.a.", "traditional", "trad.", "-", "?"),
-    )
-    for open_, close in (("", ""), ("[", "]"), ("<", ">"), ("(", ")"))
-)
-"""What stands for a name where there is none."""
 
 
 class Leak(NamedTuple):
@@ -112,12 +102,12 @@ def _paths(manifest: Manifest) -> pd.Series[str]:
 
 
 def _artists(manifest: Manifest) -> pd.Series[str]:
-    return _names(manifest, "artist")
+    return names_of(manifest, "artist")
 
 
 def _albums(manifest: Manifest) -> pd.Series[str]:
-    albums = _names(manifest, "album")
-    return (albums + "\0" + _names(manifest, "artist")).where(albums != "", "")
+    albums = names_of(manifest, "album")
+    return (albums + "\0" + names_of(manifest, "artist")).where(albums != "", "")
 
 
 def _groups(manifest: Manifest) -> pd.Series[str]:
@@ -129,13 +119,6 @@ def _groups(manifest: Manifest) -> pd.Series[str]:
 
 def _sourced(manifest: Manifest, values: pd.Series[str]) -> pd.Series[str]:
     return (manifest.tracks["source"] + "\0" + values).set_axis(manifest.tracks["track_id"])
-
-
-def _names(manifest: Manifest, column: str) -> pd.Series[str]:
-    """The names of a column; ``""`` for those that are none."""
-    values = manifest.tracks[column].set_axis(manifest.tracks["track_id"])
-    words = {value: same_words(value) for value in values.unique()}
-    return values.map({value: "" if name in NAMELESS else name for value, name in words.items()}).astype("str")
 
 
 KEYS: dict[Kind, Callable[[Manifest], pd.Series[str]]] = {

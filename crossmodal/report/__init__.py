@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from crossmodal.config import Config
+from crossmodal.data.groups import clusters_of
 from crossmodal.embedding import Embedded
 from crossmodal.files import Skipped, read_json, write_text
 from crossmodal.report import curves, failures, listening, pairs, space, tables, tagsets
@@ -105,13 +106,14 @@ def _heard(embedded: Embedded, part: str, found: Tables, excerpts: Excerpts, see
     listener = listening.Listener(embedded, part, excerpts)
     tagset = space.first_tagset(listener.manifest)
     told = [failures.extremes(listener, name, found[task, name]) for task, name in failures.ranked(found)]
-    groups = dict(zip(listener.manifest.tracks["track_id"], listener.manifest.tracks["group"], strict=True))
+    ids = listener.manifest.tracks["track_id"].tolist()
+    clusters = dict(zip(ids, clusters_of(listener.manifest, ids), strict=True))
     return {
         "tagset": tagset,
         "neighbours": listening.neighbours(listener, tagset, seed),
         "extremes": [one for one in told if one is not None],
         "judged": [
-            (tagsets.judged(pair, groups, seed), failures.mistaken(listener, pair) if pair.single else [])
+            (tagsets.judged(pair, clusters, seed), failures.mistaken(listener, pair) if pair.single else [])
             for pair in tagsets.pairs(found)
         ],
     }

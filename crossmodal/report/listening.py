@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crossmodal.data.groups import groups_of
 from crossmodal.data.manifest import Manifest, same_words
 from crossmodal.embedding import Embedded
 from crossmodal.report.plane import drawn
@@ -99,10 +100,6 @@ class Listener:
         """What a track is called."""
         return str(self._tracks.loc[track_id, "title"] or track_id)
 
-    def group(self, track_id: str) -> str:
-        """A track's group; itself where it has none."""
-        return str(self._tracks.loc[track_id, "group"] or track_id)
-
 
 def answers(examples: Sequence[Mapping[str, Any]], manifest: Manifest, excerpts: Excerpts) -> list[dict[str, Any]]:
     """The example queries with, for each hit, its tags, its sound, and whether it is right where that is known.
@@ -136,7 +133,7 @@ def neighbours(listener: Listener, tagset: str | None, seed: int) -> list[Articl
     ids, vectors = listener.found.track_ids, listener.found.vectors
     rows = listener.manifest.tags
     of = {} if tagset is None else rows[rows["tagset"] == tagset].groupby("track_id")["tag"].agg(set).to_dict()
-    groups = np.array([listener.group(track) for track in ids])
+    groups = np.array(groups_of(listener.manifest, ids))
     made = []
     for row in drawn(len(ids), ASKED, seed):
         scores = np.where(groups == groups[row], -np.inf, vectors @ vectors[row])

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from crossmodal.judgement import Ints, Measured, Units
 from crossmodal.metrics import classification
-from crossmodal.metrics.bootstrap import LEVEL, sampled_statistic
 from crossmodal.metrics.multilabel import MultiLabel, undefined
 from crossmodal.report.figures import LEFT, RIGHT, WIDTH, Chart, Line, Scale, number, plot
 
@@ -113,61 +113,62 @@ def pairs(tables: Tables) -> Iterator[Pair]:
                 yield Pair(task, name, truth, tables[task, f"{name}/scores"].loc[truth.index, truth.columns])
 
 
-def judged(pair: Pair, groups: Mapping[str, str], seed: int) -> Judged:
+def judged(pair: Pair, clusters: Mapping[str, str], seed: int) -> Judged:
     """Bars, curves and confusion of a tagset.
 
     Args:
         pair: its tables.
-        groups: the group of each track, by which the bootstrap draws; itself where it has none.
+        clusters: the cluster of each track, which the bootstrap draws as a whole.
         seed: of the bootstrap.
     """
     names = [str(name) for name in pair.truth.columns]
     truth, scores = pair.truth.to_numpy(np.int8), pair.scores.to_numpy(np.float64)
-    drawn_by = [groups.get(str(track)) or str(track) for track in pair.truth.index]
+    ids = [str(track) for track in pair.truth.index]
+    units = Units(ids, [clusters.get(track, track) for track in ids], DRAWS, seed)
     found = MultiLabel(truth, scores)
     figures = found.by_tag()
     if pair.single:
-        values, other, samples = _recalls(pair, drawn_by, seed)
+        every, other = _recalls(pair, names, units)
         measure, beside, chance = "recall", "precision", 1 / len(names)
     else:
-        values, other = figures.roc_auc, figures.average_precision
-        samples = sampled_statistic(lambda drawn: found.by_tag(drawn).roc_auc, drawn_by, DRAWS, seed)  # type: ignore[arg-type, return-value]
+        every, other = _roc_aucs(found, names, units), figures.average_precision
         measure, beside, chance = "ROC-AUC", "average precision", 0.5
-    without = np.isnan(values)
-    low, high = _bounds(samples)
+    values = np.array([every[name].value for name in names])
     bars = [
-        Bar(names[k], float(values[k]), low[k], high[k], float(other[k]), int((truth[:, k] == 1).sum()))
+        Bar(names[k], one.value, one.low, one.high, float(other[k]), int((truth[:, k] == 1).sum()))
         for k in np.argsort(-values, kind="stable")
-        if not without[k]
+        if not np.isnan((one := every[names[k]]).value)
     ]
-    mean = float(values[~without].mean()) if bars else float("nan")
-    told = [name for name, lacks in zip(names, without, strict=True) if lacks]
+    mean = float(np.mean([bar.value for bar in bars])) if bars else float("nan")
+    told = [name for name in names if np.isnan(every[name].value)]
     charts = _curves(names, truth, scores, figures.roc_auc, figures.average_precision)
     confused = _confusion(pair) if pair.single and len(names) <= CLASSES else None
     return Judged(pair.task, pair.name, measure, beside, mean, chance, bars, told, len(pair.truth), charts, confused)
 
 
-def _recalls(pair: Pair, drawn_by: list[str], seed: int) -> tuple[Floats, Floats, Floats]:
-    """Recall and precision of each class, ``(classes,)``, NaN where there is none, and recalls of the bootstrap."""
+def _roc_aucs(found: MultiLabel, names: list[str], units: Units) -> dict[str, Measured]:
+    """ROC-AUC of each tag, NaN where there is none."""
+
+    def roc_aucs(drawn: Ints) -> dict[str, Floats]:
+        return dict(zip(names, np.array([found.by_tag(row).roc_auc for row in drawn]).T, strict=True))
+
+    return units.statistics(roc_aucs)
+
+
+def _recalls(pair: Pair, names: list[str], units: Units) -> tuple[dict[str, Measured], Floats]:
+    """Recall of each class, and precisions, ``(classes,)``; NaN where there is none."""
     truth = (pair.truth.to_numpy() == 1).astype(np.float64)
     chosen = np.eye(truth.shape[1])[pair.scores.to_numpy().argmax(axis=1)]
     right = truth * chosen
 
-    def recalls(drawn: NDArray[np.int64]) -> Floats:
-        return _ratio(drawn @ right, drawn @ truth)
+    def recalls(drawn: Ints) -> dict[str, Floats]:
+        return dict(zip(names, _ratio(drawn @ right, drawn @ truth).T, strict=True))
 
-    samples = sampled_statistic(recalls, drawn_by, DRAWS, seed)  # type: ignore[arg-type]
-    return _ratio(right.sum(axis=0), truth.sum(axis=0)), _ratio(right.sum(axis=0), chosen.sum(axis=0)), samples
+    return units.statistics(recalls), _ratio(right.sum(axis=0), chosen.sum(axis=0))
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
-    return np.asarray(np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0))
-
-
-def _bounds(samples: Floats) -> tuple[list[float | None], list[float | None]]:
-    """The bounds of each column; None where a sample has no figure, which would narrow the interval."""
-    low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return [None if np.isnan(v) else float(v) for v in low], [None if np.isnan(v) else float(v) for v in high]
+    return np.asarray(np.divide(above, below, out=np.full(below.shape, np.nan), where=below > 0))
 
 
 def _confusion(pair: Pair) -> Confusion:

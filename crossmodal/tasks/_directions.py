@@ -35,7 +35,7 @@ class View:
     Attributes:
         queries: the texts.
         track_ids: the tracks.
-        groups: of the tracks.
+        clusters: of the tracks, which the bootstrap draws as wholes.
         texts: ``(queries, dim)``.
         tracks: ``(tracks, dim)``.
         cutoffs: of the measures.
@@ -43,7 +43,7 @@ class View:
 
     queries: Sequence[Query]
     track_ids: Sequence[str]
-    groups: Sequence[str]
+    clusters: Sequence[str]
     texts: Floats
     tracks: Floats
     cutoffs: Sequence[int]
@@ -65,16 +65,16 @@ class View:
 
     @cached_property
     def by_text(self) -> Asked:
-        """The texts as queries: a tag's sentences are a group, other texts are in that of the first of their tracks."""
-        group = dict(zip(self.track_ids, self.groups, strict=True))
+        """The texts as queries: a tag's sentences are a cluster, others are in that of the first of their tracks."""
+        cluster = dict(zip(self.track_ids, self.clusters, strict=True))
         texts, asked = [query.text for query in self.queries], zip(self.queries, self.keys, strict=True)
-        groups = [key if query.kind == TAGS else group[min(query.tracks)] for query, key in asked]
+        groups = [key if query.kind == TAGS else cluster[min(query.tracks)] for query, key in asked]
         return Asked(texts, self.keys, groups)
 
     @cached_property
     def by_track(self) -> Asked:
         """The tracks as queries."""
-        return Asked(self.track_ids, self.track_ids, self.groups)
+        return Asked(self.track_ids, self.track_ids, self.clusters)
 
     @cached_property
     def text_ids(self) -> list[str]:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmodal.data.groups import clusters_of, groups_of
 from crossmodal.heads import Aggregate, Examples, Fit, Reading, Truth
+from crossmodal.judgement import Units
 from crossmodal.tasks._tagsets import Tagset
-from crossmodal.tasks._tracks import groups_of
 
 if TYPE_CHECKING:
+    from crossmodal.data.manifest import Manifest
     from crossmodal.embedding import Embedded
     from crossmodal.model import TrackVectors
 
@@ -69,23 +71,32 @@ class Labelled(NamedTuple):
     Attributes:
         examples: of these tracks.
         ids: theirs.
-        groups: theirs; a track without one is one of its own.
+        manifest: of the part.
         unlabelled: how many others the part has.
     """
 
     examples: Examples
     ids: list[str]
-    groups: list[str]
+    manifest: Manifest
     unlabelled: int
+
+    @property
+    def groups(self) -> list[str]:
+        """The tracks' groups; a track without one is one of its own."""
+        return groups_of(self.manifest, self.ids)
+
+    def units(self, draws: int, seed: int) -> Units:
+        """What the bootstrap draws from."""
+        return Units(self.ids, clusters_of(self.manifest, self.ids), draws, seed)
 
 
 def labelled(embedded: Embedded, part: str, tagset: Tagset, layer: Layer, view: View, seed: int) -> Labelled:
     """The tracks of a part that are annotated with a tagset; of an exclusive one, those with one of its ``tags``."""
-    manifest, every = embedded.part(part), embedded.vectors(part).track_ids
+    every = embedded.vectors(part).track_ids
     rows, truth = _truth(tagset, every)
     ids = [every[row] for row in rows]
     examples = _examples(viewed(embedded, part, rows, view, seed), truth, tagset.exclusive, layer, view)
-    return Labelled(examples, ids, groups_of(manifest, ids), len(every) - len(ids))
+    return Labelled(examples, ids, embedded.part(part), len(every) - len(ids))
 
 
 def viewed(embedded: Embedded, part: str, rows: Iterable[int], view: View, seed: int = 0) -> list[TrackVectors]:

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crossmodal.data.groups import clusters_of
 from crossmodal.errors import InputError, listed
 from crossmodal.heads import Reading
 from crossmodal.judgement import Units
 from crossmodal.tasks._frozen import Layer, Silence, viewed, views, whole
-from crossmodal.tasks._tracks import groups_of
 
 if TYPE_CHECKING:
     from crossmodal.embedding import Embedded
@@ -23,19 +23,19 @@ class Numbers(NamedTuple):
 
     Attributes:
         ids: of the tracks.
-        groups: of the tracks; a track without a group is one of its own.
+        clusters: of the tracks, which are drawn as wholes.
         features: ``(tracks, dim)``.
         values: ``(tracks,)``.
     """
 
     ids: list[str]
-    groups: list[str]
+    clusters: list[str]
     features: NDArray[np.float32]
     values: NDArray[np.float64]
 
     def units(self, draws: int, seed: int) -> Units:
         """What the bootstrap draws from."""
-        return Units(self.ids, self.groups, draws, seed)
+        return Units(self.ids, self.clusters, draws, seed)
 
 
 def numbers(embedded: Embedded, column: str, part: str, layer: Layer, silence: Silence = "include") -> Numbers:
@@ -58,7 +58,7 @@ def numbers(embedded: Embedded, column: str, part: str, layer: Layer, silence: S
         raise InputError(f"{len(known)} tracks of part {part} have a number in the column {column!r}; two are needed")
     ids = [every[row] for row in known]
     features = whole(viewed(embedded, part, known, views(Reading(), None, None, silence).judged), layer)
-    return Numbers(ids, groups_of(embedded.part(part), ids), features, found[known])
+    return Numbers(ids, clusters_of(embedded.part(part), ids), features, found[known])
 
 
 def numbers_of(tracks: pd.DataFrame, column: str) -> pd.Series[float]:

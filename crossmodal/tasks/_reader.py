@@ -66,7 +66,7 @@ class Predicted(NamedTuple):
 
     def units(self, draws: int, seed: int) -> Units:
         """What the bootstrap draws from."""
-        return Units(self.judged.ids, self.judged.groups, draws, seed)
+        return self.judged.units(draws, seed)
 
     def figures(self, draws: int, seed: int, measures: list[str] | None) -> dict[str, Measured]:
         """``<tagset>/<measure>``, with the bootstrap's draws and seed."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from crossmodal.data.groups import groups_of
 from crossmodal.data.manifest import Manifest
 from crossmodal.errors import InputError
 from crossmodal.judgement import Measured, Units
@@ -17,12 +18,6 @@ from crossmodal.metrics import retrieval as metrics
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-def groups_of(manifest: Manifest, ids: Sequence[str]) -> list[str]:
-    """The group of each track; itself where it has none."""
-    groups = dict(zip(manifest.tracks["track_id"], manifest.tracks["group"], strict=True))
-    return [groups[track] or track for track in ids]
 
 
 def shared(manifest: Manifest, tagset: str, ids: Sequence[str]) -> Bools:

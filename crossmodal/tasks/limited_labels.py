@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from crossmodal.errors import InputError
 from crossmodal.heads import Aggregate, Examples, Fit, Ints, Scores
-from crossmodal.judgement import Judgement, Measured, Units
+from crossmodal.judgement import Judgement, Measured
 from crossmodal.settings import Count, Share, Whole
 from crossmodal.tasks import _measures
 from crossmodal.tasks._frozen import Labelled, Layer, Silence, labelled, views
@@ -42,7 +42,8 @@ class LimitedLabels(Task):
     Every tag keeps its share of the tracks, one at least, so that no tag is lost; where tags are many and rare, a share
     then holds more tracks than it says. The table ``curve/<tagset>`` tells how many: share, draw, seed, metric, value,
     tracks. Figures are ``<tagset>@<percent>%/<measure>``, those of `crossmodal.tasks.probe`: the mean over the draws,
-    their standard deviation (``sd``), and an interval from the bootstrap over the judged tracks, clustered by groups.
+    their standard deviation (``sd``), and an interval from the bootstrap over the judged tracks, clustered by artist
+    and group.
 
     The head makes its choices on valid as everywhere, and never learns from it: it is not fitted again on train and
     valid, which would be more labels than the share says. Choices too need labels: with ``valid: share`` they have as
@@ -136,7 +137,7 @@ class LimitedLabels(Task):
     def _measured(
         self, tagset: Tagset, judged: Labelled, made: list[Draw], more: dict[str, Any]
     ) -> dict[str, Measured]:
-        units = Units(judged.ids, judged.groups, self.draws, self.seed)
+        units = judged.units(self.draws, self.seed)
         told = {"share": made[0].share, "repeats": len(made), "tracks": float(np.mean([draw.tracks for draw in made]))}
         scores = [draw.scores for draw in made]
         return _measures.measured(tagset, judged.examples.truth, scores, units, self.measures, told | more)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from crossmodal.data.groups import clusters_of
 from crossmodal.data.manifest import Manifest
 from crossmodal.errors import InputError
 from crossmodal.judgement import Judgement, Units
 from crossmodal.settings import Whole
-from crossmodal.tasks._tracks import Near, groups_of, mean_of_tagsets, reasons, tagsets_to_judge
+from crossmodal.tasks._tracks import Near, mean_of_tagsets, reasons, tagsets_to_judge
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ class Neighbours(Task):
 
     The tracks of the query's own group (album, artist) are no candidates: they would be found by their production.
     Tracks that are not annotated with a tagset take no part in it. ``map`` is the mean over tagsets; those in which no
-    candidate is relevant, or all are, are ``left_out``. Intervals: bootstrap over the queries, clustered by group.
+    candidate is relevant, or all are, are ``left_out``. Intervals: bootstrap over the queries, clustered by artist
+    and group.
 
     Args:
         tagsets: those that are judged, each by itself; all of the part's if None.
@@ -42,7 +44,7 @@ class Neighbours(Task):
         tagsets, left_out = tagsets_to_judge(manifest, self.tagsets)
         if not tagsets:
             raise InputError(f"neighbours: part {part} has no tagset to judge: {reasons(left_out)}")
-        units = Units(vectors.track_ids, groups_of(manifest, vectors.track_ids), self.draws, self.seed)
+        units = Units(vectors.track_ids, clusters_of(manifest, vectors.track_ids), self.draws, self.seed)
         found = {name: Near.of(manifest, name, vectors.track_ids, vectors.vectors) for name in tagsets}
         figures = {f"{name}/map": near.measured(units, "map") for name, near in found.items()}
         figures["map"] = mean_of_tagsets(units, list(found.values()), "map")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import pandas as pd
 
+from crossmodal.data.groups import clusters_of
 from crossmodal.errors import InputError
 from crossmodal.judgement import Judgement, Measured
 from crossmodal.metrics import retrieval as metrics
@@ -16,7 +17,6 @@ from crossmodal.settings import Count, Whole
 from crossmodal.tasks._directions import DIRECTIONS, Direction, View, ranked
 from crossmodal.tasks._queries import Query, about, own_queries, tag_queries
 from crossmodal.tasks._rankings import RANK, Ranking
-from crossmodal.tasks._tracks import groups_of
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ class Retrieval(Task):
 
     Texts of the same words are one query. The figures without a kind are over the manifest's own texts of every kind;
     those of a kind, and of a kind and language, stand beside them, so that sentences made from templates or tags can
-    be told from human words. Intervals: bootstrap over queries with the candidates fixed, clustered by the group of the
-    tracks they are about; a tag's sentences are one cluster.
+    be told from human words. Intervals: bootstrap over queries with the candidates fixed, clustered by the artist and
+    group of the tracks they are about; a tag's sentences are one cluster.
 
     - ``text_to_audio``: a text finds the tracks it is about, among all.
     - ``audio_to_text``: a track finds the texts about it, among those of the kind and language.
@@ -76,9 +76,9 @@ class Retrieval(Task):
         queries = [*own_queries(manifest), *(tag_queries(manifest, self.seed) if self.tags else [])]
         if not queries:
             raise InputError(f"retrieval: part {part} of split {embedded.split} has neither texts nor tags to ask with")
-        groups = groups_of(manifest, vectors.track_ids)
+        clusters = clusters_of(manifest, vectors.track_ids)
         texts = embedded.texts([query.text for query in queries])
-        view = View(queries, vectors.track_ids, groups, texts, vectors.vectors, self.cutoffs)
+        view = View(queries, vectors.track_ids, clusters, texts, vectors.vectors, self.cutoffs)
         found: dict[str, Measured] = {}
         tables = {}
         for direction in self.directions:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pandas as pd
 
+from crossmodal.data.groups import clusters_of
 from crossmodal.errors import InputError
 from crossmodal.judgement import Judgement, Measured, Units
 from crossmodal.settings import Count, Whole
-from crossmodal.tasks._tracks import Near, groups_of, mean_of_tagsets, reasons, tagsets_to_judge
+from crossmodal.tasks._tracks import Near, mean_of_tagsets, reasons, tagsets_to_judge
 from crossmodal.types import Task
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class TagsetPrecision(Task):
     Tracks that are not annotated with a tagset take no part in it; tracks that share a tag with no candidate are not
     asked. A cut-off is judged where every track has more candidates than that, ``precision@k`` without a tagset, the
     mean of the tagsets, where that holds in all of them. Tagsets in which no candidate is relevant, or all are, are
-    ``left_out``. Intervals: bootstrap over tracks, clustered by group.
+    ``left_out``. Intervals: bootstrap over tracks, clustered by artist and group.
 
     Args:
         tagsets: those that are judged, each by itself; all of the part's if None.
@@ -68,7 +69,7 @@ class TagsetPrecision(Task):
             name: Near.of(manifest, name, vectors.track_ids, vectors.vectors, self.cutoffs, self.exclude_group)
             for name in tagsets
         }
-        units = Units(vectors.track_ids, groups_of(manifest, vectors.track_ids), self.draws, self.seed)
+        units = Units(vectors.track_ids, clusters_of(manifest, vectors.track_ids), self.draws, self.seed)
         found = {(name, k): near.measured(units, at(k)) for name, near in every.items() for k in self._of(near)}
         if not found:
             raise InputError(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from crossmodal.calibration import Calibration, cosines
+from crossmodal.data.groups import clusters_of
 from crossmodal.data.lexicon import Lexicon
 from crossmodal.data.prompts import meant, own_templates, read_templates
 from crossmodal.errors import InputError, listed
@@ -18,7 +19,6 @@ from crossmodal.judgement import Judgement, Measured, Units
 from crossmodal.settings import Whole
 from crossmodal.tasks._calibrated import Scored, figures, together
 from crossmodal.tasks._prompted import Tagset, classes, judged, prompt_scores, tagging
-from crossmodal.tasks._tracks import groups_of
 from crossmodal.types import Task
 from crossmodal.zero_shot import prompt_vectors, unit
 
@@ -48,7 +48,7 @@ class ZeroShot(Task):
     Each is of all words together, and of the words of each tagset, those that some tracks have and others lack. Names
     that end in ``_of_cosines`` are the same of raw cosines.
 
-    Intervals: bootstrap over tracks, clustered by the manifest's groups.
+    Intervals: bootstrap over tracks, clustered by artist and group.
 
     Args:
         tagsets: those whose tags are the words; all of the part's if None. Those that have no tag which some tracks
@@ -102,7 +102,7 @@ class ZeroShot(Task):
             found = prompt_vectors(embedded.texts, words, language, templates)
             vectors[language] = dict(zip(words, found, strict=True))
         ids = embedded.vectors(part).track_ids
-        units = Units(ids, groups_of(embedded.part(part), ids), self.draws, self.seed)
+        units = Units(ids, clusters_of(embedded.part(part), ids), self.draws, self.seed)
         metrics = self._calibrated(embedded, part, tagsets, vectors[self.pivot], units)
         tables: dict[str, pd.DataFrame] = {}
         tracks = np.stack([np.average(t.vectors, axis=0, weights=t.weights) for t in embedded.vectors(part).tracks])

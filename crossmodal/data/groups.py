@@ -1,0 +1,54 @@
+"""Which tracks belong together: those of a group and, where their likeness counts, those of an artist.
+
+Names are compared as words are: in NFKC, without case, with single spaces. A name that says that there is none, or that
+there are several (`NAMELESS`, after MusicBrainz' special purpose artists), is unknown, and two unknown ones are not the
+same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from crossmodal.data.manifest import Manifest, same_words
+from crossmodal.data.partition import joined
+
+NAMELESS = frozenset(
+    f"{open_}{name}{close}"
+    for name in (
+        *("unknown", "unknown artist", "unknown album", "no artist", "none", "nan", "n/a", "untitled", "anonymous"),
+        *("various", "various artists", "various performers", "va", "v/a", "v.a.", "traditional", "trad.", "-", "?"),
+    )
+    for open_, close in (("", ""), ("[", "]"), ("<", ">"), ("(", ")"))
+)
+"""What stands for a name where there is none."""
+
+
+def names_of(manifest: Manifest, column: str) -> pd.Series[str]:
+    """The names of a column of tracks, by track id, so that equal ones are the same; ``""`` for those that are none."""
+    values = manifest.tracks[column].set_axis(manifest.tracks["track_id"])
+    words = {value: same_words(value) for value in values.unique()}
+    return values.map({value: "" if name in NAMELESS else name for value, name in words.items()}).astype("str")
+
+
+def groups_of(manifest: Manifest, ids: Sequence[str]) -> list[str]:
+    """The group of each track; itself where it has none."""
+    groups = dict(zip(manifest.tracks["track_id"], manifest.tracks["group"], strict=True))
+    return [groups[track] or track for track in ids]
+
+
+def clusters_of(manifest: Manifest, ids: Sequence[str]) -> list[str]:
+    """What the bootstrap draws as a whole, of each track: the tracks that groups and artists connect.
+
+    Tracks of an artist are alike, and tracks of a group are, be they of several artists. A cluster is called after the
+    first of its groups by the alphabet, so the order of the rows does not matter.
+
+    Args:
+        manifest: the part that is judged: what its tracks have in common with others connects nothing.
+        ids: some of its tracks.
+    """
+    every = manifest.tracks["track_id"].tolist()
+    groups = pd.Series(groups_of(manifest, every), index=every, dtype="str")
+    found = joined(groups, names_of(manifest, "artist")).to_dict()
+    return [found[track] for track in ids]

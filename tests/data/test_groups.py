@@ -1,0 +1,65 @@
+"""Which tracks belong together: against sets that are joined until nothing changes, and whatever the order."""
+
+from __future__ import annotations
+
+import random
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crossmodal.data.groups import clusters_of, groups_of
+from crossmodal.data.leakage import named
+from crossmodal.data.manifest import Manifest
+
+ARTISTS = st.sampled_from(["", "Ada", " ada ", "ＡＤＡ", "Bo", "Various Artists", "[unknown]", "trad."])
+GROUPS = st.sampled_from(["", "a", "b", "c", "d"])
+
+
+def made(tracks: dict[str, tuple[str, str]]) -> Manifest:
+    """Tracks with an artist and a group each."""
+    rows = [{"track_id": track, "path": track, "artist": a, "group": g} for track, (a, g) in tracks.items()]
+    return Manifest.build(pd.DataFrame(rows))
+
+
+def together(tracks: dict[str, tuple[str, str]]) -> set[frozenset[str]]:
+    """Sets of tracks, united while two of them have a known artist or a group in common."""
+    names = {"": "", "Ada": "ada", " ada ": "ada", "ＡＤＡ": "ada", "Bo": "bo"}
+    sets = [({track}, {names.get(artist, "")} - {""}, {group} - {""}) for track, (artist, group) in tracks.items()]
+    while True:
+        pair = next(((a, b) for a in sets for b in sets if a is not b and (a[1] & b[1] or a[2] & b[2])), None)
+        if pair is None:
+            return {frozenset(found) for found, _, _ in sets}
+        one, other = pair
+        sets = [s for s in sets if s is not one and s is not other] + [tuple(x | y for x, y in zip(*pair, strict=True))]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(ARTISTS, GROUPS), min_size=1, max_size=12), st.randoms())
+def test_clusters_are_what_known_artists_and_groups_connect(links: list[tuple[str, str]], rng: random.Random) -> None:
+    tracks = {f"t{number}": link for number, link in enumerate(links)}
+    found = clusters_of(made(tracks), list(tracks))
+    sets: dict[str, set[str]] = {}
+    for track, name in zip(tracks, found, strict=True):
+        sets.setdefault(name, set()).add(track)
+    assert {frozenset(each) for each in sets.values()} == together(tracks)
+    order = rng.sample(list(tracks), len(tracks))
+    again = clusters_of(made({track: tracks[track] for track in order}), order)
+    assert dict(zip(order, again, strict=True)) == dict(zip(tracks, found, strict=True))
+
+
+def test_clusters_are_called_after_their_first_group_or_track() -> None:
+    tracks = {"1": ("Ada", "b"), "2": ("", "b"), "3": ("ada", "a"), "4": ("Bo", ""), "5": ("bo", ""), "6": ("", "")}
+    manifest = made({**tracks, "7": ("Various Artists", ""), "8": ("various artists", "c")})
+    assert clusters_of(manifest, list("87654321")) == ["c", "7", "6", "4", "4", "a", "a", "a"]
+    assert groups_of(manifest, list("12345678")) == ["b", "b", "a", "4", "5", "6", "7", "c"]
+    assert clusters_of(manifest.select(list("13")), ["1", "3"]) == ["a", "a"]
+
+
+@pytest.mark.parametrize("name", ["Ada", "Various Artists", "<Unknown Artist>", "anonymous", ""])
+def test_an_artist_that_leaks_is_an_artist_that_clusters(name: str) -> None:
+    one, other = made({"1": (name, "")}), made({"2": (name.upper(), "")})
+    (leaks,) = (leak.tracks for leak in named(one, other, "split") if leak.kind == "artist")
+    both = clusters_of(made({"1": (name, ""), "2": (name.upper(), "")}), ["1", "2"])
+    assert len(set(both)) == 2 - leaks == (1 if name == "Ada" else 2)
