@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from crossmodal.data.groups import groups_of
 from crossmodal.data.manifest import Manifest
 from crossmodal.embedding import Embedded
 from crossmodal.report.figures import BINS, Chart, Numbers, histogram
@@ -59,8 +60,8 @@ def tracks_and_tracks(embedded: Embedded, part: str, tagset: str, seed: int) -> 
     ids = [found.track_ids[row] for row in rows]
     manifest = embedded.part(part)
     alike, tagged = _shared(manifest, tagset, ids)
-    groups = manifest.tracks.set_index("track_id").loc[ids, "group"].to_numpy()
-    together = (groups[:, None] == groups) & (groups != "")
+    groups = np.array(groups_of(manifest, ids))
+    together = groups[:, None] == groups
     once = np.triu(np.ones((len(ids), len(ids)), dtype=bool), 1)
     cosines = found.vectors[rows] @ found.vectors[rows].T
     pairs = once & ~together & tagged
