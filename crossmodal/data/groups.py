@@ -1,12 +1,13 @@
 """Which tracks belong together: those of a group and, where their likeness counts, those of an artist.
 
 Names are compared as words are: in NFKC, without case, with single spaces. A name that says that there is none, or that
-there are several (`NAMELESS`, after MusicBrainz' special purpose artists), is unknown, and two unknown ones are not the
-same.
+there are several (`NAMELESS`, after MusicBrainz' special purpose artists), whatever it adds in brackets, is unknown,
+and two unknown ones are not the same.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -23,13 +24,16 @@ NAMELESS = frozenset(
     for open_, close in (("", ""), ("[", "]"), ("<", ">"), ("(", ")"))
 )
 """What stands for a name where there is none."""
+ADDED = re.compile(r"\s+\(.*\)$")  # as in "traditional (Ireland)"
+MOST = 0.5  # of the tracks: one draw that is more of them than all others is no sample
 
 
 def names_of(manifest: Manifest, column: str) -> pd.Series[str]:
     """The names of a column of tracks, by track id, so that equal ones are the same; ``""`` for those that are none."""
     values = manifest.tracks[column].set_axis(manifest.tracks["track_id"])
     words = {value: same_words(value) for value in values.unique()}
-    return values.map({value: "" if name in NAMELESS else name for value, name in words.items()}).astype("str")
+    known = {value: "" if ADDED.sub("", name) in NAMELESS else name for value, name in words.items()}
+    return values.map(known).astype("str")
 
 
 def groups_of(manifest: Manifest, ids: Sequence[str]) -> list[str]:
@@ -41,8 +45,10 @@ def groups_of(manifest: Manifest, ids: Sequence[str]) -> list[str]:
 def clusters_of(manifest: Manifest, ids: Sequence[str]) -> list[str]:
     """What the bootstrap draws as a whole, of each track: the tracks that groups and artists connect.
 
-    Tracks of an artist are alike, and tracks of a group are, be they of several artists. A cluster is called after the
-    first of its groups by the alphabet, so the order of the rows does not matter.
+    Tracks of an artist are alike, and tracks of a group are, be they of several artists. Whose tracks are more than all
+    others together, such as the one orchestra of a collection of notes, connects none: figures are of that artist,
+    whoever is drawn. A cluster is called after the first of its groups by the alphabet, so the order of the rows does
+    not matter.
 
     Args:
         manifest: the part that is judged: what its tracks have in common with others connects nothing.
@@ -50,5 +56,7 @@ def clusters_of(manifest: Manifest, ids: Sequence[str]) -> list[str]:
     """
     every = manifest.tracks["track_id"].tolist()
     groups = pd.Series(groups_of(manifest, every), index=every, dtype="str")
-    found = joined(groups, names_of(manifest, "artist")).to_dict()
+    artists = names_of(manifest, "artist")
+    often = artists.map(artists.value_counts()) > MOST * len(artists)
+    found = joined(groups, artists.mask(often, "")).to_dict()
     return [found[track] for track in ids]

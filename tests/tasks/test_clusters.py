@@ -66,7 +66,8 @@ def stand(artists: Sequence[str]) -> Stand:
 
 
 THREES = stand(["Various Artists" if row < 12 else f"artist {row // 6}" for row in range(60)])  # 6 pairs, 8 artists
-ONE = stand(["the orchestra"] * 60)
+ONE = stand(["Ada", "Bo"] * 30)  # each pair is of both
+ORCHESTRA = stand(["the orchestra"] * 60)
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: type(task).__name__)
@@ -77,7 +78,7 @@ def test_all_figures_are_over_clusters(task: Task) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: type(task).__name__)
-def test_one_artist_has_figures_without_intervals(task: Task) -> None:
+def test_one_cluster_has_figures_without_intervals(task: Task) -> None:
     whole: Judgement = task.evaluate(THREES, "test")  # type: ignore[arg-type]
     made: Judgement = task.evaluate(ONE, "test")  # type: ignore[arg-type]
     assert {name: figure.value for name, figure in made.metrics.items()} == pytest.approx(
@@ -85,6 +86,10 @@ def test_one_artist_has_figures_without_intervals(task: Task) -> None:
     )
     told = {(figure.groups, figure.low, figure.high, figure.samples is None) for figure in made.metrics.values()}
     assert told == {(1, None, None, True)}
+
+
+def test_notes_of_one_orchestra_are_drawn_by_their_groups() -> None:
+    assert len(set(units(ORCHESTRA).groups)) == 30
 
 
 def test_samples_of_two_systems_pair_whatever_the_order_of_the_rows() -> None:
