@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +22,7 @@ from crossmodal.types import PathLike
 FORMAT = 2
 RESULTS, SAMPLES, TABLES = "results.json", "samples.npz", "tables"
 PROTOCOLS = "protocols"  # the folder of a run that holds its evaluations by protocols, each by its name
+BROKEN = (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile)  # what readers of cut files raise
 
 
 class Sample(NamedTuple):
@@ -29,7 +33,7 @@ class Sample(NamedTuple):
 
 
 class Tables(Mapping[tuple[str, str], pd.DataFrame]):
-    """The tables of an evaluation by task and name, read when asked for."""
+    """The tables of an evaluation by task and name, read when asked for; an `InputError` if one is broken."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -38,7 +42,8 @@ class Tables(Mapping[tuple[str, str], pd.DataFrame]):
         path = _place(self.folder, *key)
         if not path.is_file():
             raise KeyError(key)
-        return pd.read_parquet(path)
+        with _whole(path):
+            return pd.read_parquet(path)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         for path in sorted(self.folder.glob("*/*.parquet")):
@@ -49,14 +54,14 @@ class Tables(Mapping[tuple[str, str], pd.DataFrame]):
 
 
 class Samples(Mapping[tuple[str, str], Sample]):
-    """The samples of an evaluation by task and metric, read when first asked for."""
+    """The samples of an evaluation by task and metric, read when first asked for; an `InputError` if broken or gone."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @cached_property
     def _read(self) -> dict[tuple[str, str], Sample]:
-        with np.load(self.path, allow_pickle=False) as arrays:
+        with _whole(self.path), self.path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {_key(n): Sample(arrays[n], str(arrays[f"{n}|units"])) for n in arrays if _is_value(n)}
 
     def __getitem__(self, key: tuple[str, str]) -> Sample:
@@ -122,6 +127,15 @@ def _arrays(judgements: Mapping[str, Judgement]) -> dict[str, NDArray[Any]]:
             if figure.samples is not None:
                 found |= {f"{task}|{name}": figure.samples, f"{task}|{name}|units": np.array(figure.units)}
     return found
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """What is read within is whole, or an `InputError` names it."""
+    try:
+        yield
+    except BROKEN as error:
+        raise InputError(f"{path} is missing or broken; judge the run again") from error
 
 
 def _is_value(name: str) -> bool:

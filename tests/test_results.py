@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -35,3 +36,42 @@ def test_results_of_before_are_told_apart(tmp_path: Path) -> None:
     write_json(tmp_path / "results.json", {"tasks": {}})
     with pytest.raises(InputError, match="not of format 2"):
         results.read(tmp_path)
+
+
+HARM: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda whole: b"",
+    "cut": lambda whole: whole[: len(whole) // 2],
+    "something else": lambda whole: b"neither",
+    "damaged": lambda whole: whole[:200] + bytes(64) + whole[264:],
+}
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> results.Results:
+    names = [*map(str, range(50))]
+    figure = Units(names, names, 100).mean(np.random.default_rng(0).normal(size=50))
+    table = pd.DataFrame({"cello": figure.samples})
+    results.write(tmp_path, {}, {"probe": Judgement({"mood/map": figure}, {"mood/truth": table})})
+    return results.read(tmp_path)
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_broken_samples_are_told(judged: results.Results, harm: str) -> None:
+    path = judged.samples.path
+    path.write_bytes(HARM[harm](path.read_bytes()))
+    with pytest.raises(InputError, match=r"samples\.npz is missing or broken; judge the run again"):
+        judged.samples.get(("probe", "mood/map"))
+
+
+def test_samples_that_are_gone_are_told(judged: results.Results) -> None:
+    judged.samples.path.unlink()
+    with pytest.raises(InputError, match=r"samples\.npz is missing or broken; judge the run again"):
+        judged.samples.get(("probe", "mood/map"))
+
+
+@pytest.mark.parametrize("harm", ["empty", "cut", "something else"])  # parquet does not notice other bytes within
+def test_broken_tables_are_told(judged: results.Results, harm: str) -> None:
+    path = judged.tables.folder / "probe" / "mood__truth.parquet"
+    path.write_bytes(HARM[harm](path.read_bytes()))
+    with pytest.raises(InputError, match=r"mood__truth\.parquet is missing or broken; judge the run again"):
+        judged.tables["probe", "mood/truth"]
