@@ -93,7 +93,7 @@ def write(folder: PathLike, found: Mapping[str, Any], judgements: Mapping[str, J
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic(folder / SAMPLES) as temporary, temporary.open("wb") as file:
-        np.savez(file, **_arrays(judgements))  # type: ignore[arg-type]
+        np.savez_compressed(file, **_arrays(judgements))  # type: ignore[arg-type]
     with atomic(folder / TABLES) as temporary:
         for task, judgement in judgements.items():
             for name, table in judgement.tables.items():
