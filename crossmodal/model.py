@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from crossmodal import __version__, registry, settings
 from crossmodal.audio.decode import features_of
-from crossmodal.audio.segments import Segment, segments
+from crossmodal.audio.segments import Segment, cut, padded
 from crossmodal.errors import InputError
 from crossmodal.files import atomic, read_json, write_json
 from crossmodal.precision import at_least_float32
@@ -190,9 +190,9 @@ class DualEncoder(nn.Module):
             group: list[list[Segment]] = []
             sounds: list[Floats] = []
             for frames in tracks:
-                parts, cut = self.cut(frames)
+                parts, pieces = self.cut(frames)
                 group.append(parts)
-                sounds += cut
+                sounds += pieces
                 if len(sounds) >= batch_size:
                     yield from self._tracks(group, sounds, batch_size)
                     group, sounds = [], []
@@ -201,9 +201,7 @@ class DualEncoder(nn.Module):
 
     def cut(self, frames: Floats) -> tuple[list[Segment], list[Floats]]:
         """The segments of a track given as front-end features, and the frames of each."""
-        # n hops of sound may give n + 1 frames: the last one is centred on the end, and is no window by itself
-        parts = segments(max(1, self.audio_encoder.frontend.hops(len(frames))), self.window)
-        return parts, [frames[part.start : part.stop + 1][: self.window] for part in parts]
+        return cut(frames, self.audio_encoder.frontend.hops(len(frames)), self.window)
 
     def _tracks(self, group: list[list[Segment]], sounds: list[Floats], batch_size: int) -> Iterator[TrackVectors]:
         """The vectors of a group of tracks, of which ``sounds`` holds the segments one after the other."""
@@ -219,12 +217,8 @@ class DualEncoder(nn.Module):
     @torch.inference_mode()
     def _segments(self, parts: Sequence[Floats]) -> tuple[Floats, Floats]:
         """Vectors and features of segments, each padded with silence to the window."""
-        silence = self.audio_encoder.frontend.silence
-        batch = np.full((len(parts), self.window, *parts[0].shape[1:]), silence, np.float32)
-        for row, part in zip(batch, parts, strict=True):
-            row[: len(part)] = part
-        lengths = torch.tensor([len(part) for part in parts], device=self.device)
-        features = self.audio_encoder.forward(torch.from_numpy(batch).to(self.device), lengths)
+        batch, lengths = map(torch.from_numpy, padded(parts, self.window, self.audio_encoder.frontend.silence))
+        features = self.audio_encoder.forward(batch.to(self.device), lengths.to(self.device))
         vectors = F.normalize(self.audio_projection(features), dim=-1)
         return vectors.cpu().numpy(), features.cpu().numpy()
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from crossmodal.errors import InputError
 
+Floats = NDArray[np.float32]
+
 
 class Segment(NamedTuple):
     """One window: where its sound starts and stops, and the share of the window that holds it, in ]0, 1]."""
@@ -30,9 +32,18 @@ def segments(samples: int, window: int) -> list[Segment]:
     return [Segment(start, stop, (stop - start) / window) for start, stop in stops]
 
 
-def cut(audio: NDArray[np.float32], parts: Sequence[Segment], window: int) -> NDArray[np.float32]:
-    """The windows ``(segments, window)`` of ``audio (samples,)``, the partial ones padded with zeros."""
-    out = np.zeros((len(parts), window), np.float32)
-    for row, part in zip(out, parts, strict=True):
-        row[: part.stop - part.start] = audio[part.start : part.stop]
-    return out
+def cut(frames: Floats, hops: int, window: int) -> tuple[list[Segment], list[Floats]]:
+    """The segments of a track's ``frames (frames, *shape)``, which stand for so many hops, and the frames of each.
+
+    n hops of sound may give n + 1 frames: the last one is centred on the end, and is no segment by itself.
+    """
+    parts = segments(max(1, hops), window)
+    return parts, [frames[part.start : part.stop + 1][:window] for part in parts]
+
+
+def padded(sounds: Sequence[Floats], window: int, silence: float) -> tuple[Floats, NDArray[np.int64]]:
+    """The frames of segments as a batch ``(segments, window, *shape)``, padded with silence, and how many each has."""
+    batch = np.full((len(sounds), window, *sounds[0].shape[1:]), silence, np.float32)
+    for row, sound in zip(batch, sounds, strict=True):
+        row[: len(sound)] = sound
+    return batch, np.array([len(sound) for sound in sounds], np.int64)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossmodal.audio.decode import features_of
-from crossmodal.audio.segments import segments
+from crossmodal.audio.segments import cut, padded
 from crossmodal.audio.waveform import waveform_features
 from crossmodal.data.text import chunks
 from crossmodal.errors import InputError
@@ -97,8 +97,7 @@ class OnnxEncoder:
 
     def _track(self, frames: Floats, batch_size: int) -> Floats:
         """A track's vector: the mean of its segments' by the seconds they hold, at length one."""
-        parts = segments(max(1, self.frontend.hops(len(frames))), self.window)
-        sounds = [frames[part.start : part.stop + 1][: self.window] for part in parts]
+        parts, sounds = cut(frames, self.frontend.hops(len(frames)), self.window)
         groups = [sounds[start : start + batch_size] for start in range(0, len(sounds), batch_size)]
         vectors = np.concatenate([self._audio(self._batch(group)) for group in groups])
         mean = np.array([part.weight for part in parts], np.float32) @ vectors
@@ -106,10 +105,8 @@ class OnnxEncoder:
 
     def _batch(self, sounds: Sequence[Floats]) -> dict[str, NDArray[Any]]:
         """Segments, each padded with silence to the window, and their lengths."""
-        batch = np.full((len(sounds), self.window, *sounds[0].shape[1:]), self.frontend.silence, np.float32)
-        for row, sound in zip(batch, sounds, strict=True):
-            row[: len(sound)] = sound
-        return {"features": batch, "lengths": np.array([len(sound) for sound in sounds], np.int64)}
+        batch, lengths = padded(sounds, self.window, self.frontend.silence)
+        return {"features": batch, "lengths": lengths}
 
 
 class Tokens:

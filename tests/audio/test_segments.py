@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossmodal.audio.segments import Segment, cut, segments
+from crossmodal.audio.segments import Segment, cut, padded, segments
 from crossmodal.errors import InputError
 
 
@@ -29,9 +29,22 @@ def test_an_exact_multiple_has_no_empty_window():
     assert segments(0, 10) == []
 
 
-def test_cut_pads_with_zeros():
-    audio = np.arange(1, 6, dtype=np.float32)
-    assert cut(audio, segments(5, 3), 3).tolist() == [[1, 2, 3], [4, 5, 0]]
+def test_a_track_is_cut_and_padded_with_silence():
+    frames = np.arange(1, 6, dtype=np.float32)[:, None]
+    parts, sounds = cut(frames, 5, 3)
+    assert parts == segments(5, 3)
+    batch, lengths = padded(sounds, 3, 0.0)
+    assert batch[..., 0].tolist() == [[1, 2, 3], [4, 5, 0]]
+    assert lengths.tolist() == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("hops", "expected"), [(0, [[1]]), (2, [[1, 2, 3]]), (3, [[1, 2, 3]]), (4, [[1, 2, 3], [4, 5]])]
+)
+def test_the_frame_at_the_end_is_no_segment(hops, expected):
+    parts, sounds = cut(np.arange(1, hops + 2, dtype=np.float32), hops, 3)
+    assert [sound.tolist() for sound in sounds] == expected
+    assert [part.stop for part in parts][-1] == max(1, hops)
 
 
 def test_window_of_nothing_is_refused():
