@@ -62,11 +62,12 @@ def a_run(folder: Path, made: DualEncoder, **changes: Any) -> Run:
     metrics = {"text_to_audio/recall@10": figure, "text_to_audio/review/de/map": {"value": None}}
     split = {"name": "combination", "hash": "abcd", "part": "test", "tracks": 2}
     tasks = {"retrieval": {"primary": "text_to_audio/recall@10", "settings": {}, "metrics": metrics}}
-    write_json(folder / "results.json", {"synthetic": False, "split": split, "tasks": tasks})
+    judged = {"synthetic": False, "data": {"sources": ["elsewhere", "fma"], "tracks": 6}, "split": split}
+    write_json(folder / "results.json", {**judged, "tasks": tasks})
     probe = {"probe": {"primary": "map", "settings": {}, "metrics": {"top50/map": {**figure, "value": 0.77777}}}}
     (folder / "protocols" / "mtat").mkdir(parents=True)
     stated = {"name": "mtat", "title": "Fifty tags"}
-    write_json(folder / "protocols" / "mtat" / "results.json", {"protocol": stated, "split": split, "tasks": probe})
+    write_json(folder / "protocols" / "mtat" / "results.json", {"protocol": stated, **judged, "tasks": probe})
     write_json(folder / "environment.json", {"torch": "9.9", "threads": 3})
     return Run(folder, configs.load(folder / "config.yaml"))
 

@@ -19,6 +19,7 @@ from crossmodal.data.licences import summary
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.splits import split_hash
 from crossmodal.export import usage
+from crossmodal.export.model_index import eval_results
 from crossmodal.files import read_json
 from crossmodal.metrics.bootstrap import LEVEL
 from crossmodal.model import DualEncoder
@@ -70,6 +71,12 @@ class Facts(NamedTuple):
         return bool((self.train.tracks["source"] == "synthetic").all())
 
     @property
+    def sources(self) -> pd.Series[str]:
+        """Where each of the training's tracks is from; the data set that read it, where that is not said."""
+        named = self.train.tracks["source"]
+        return named.where(named != "", self.run.config.data["name"])
+
+    @property
     def texts(self) -> pd.DataFrame:
         """The training texts of the languages and kinds that were asked for, each once."""
         texts, wanted = self.train.texts, self.run.config.text
@@ -104,17 +111,21 @@ def _results(run: Run) -> dict[str, dict[str, Any]]:
 
 
 def front_matter(facts: Facts) -> ModelCardData:
-    """The card's metadata."""
+    """The card's metadata: the hub's, and ``training_sources``, the data sets that it was trained on."""
     spoken = sorted({*facts.texts["language"], *facts.tag_languages} if facts.model.reads else set())
     languages = [code for code in spoken if CODE.fullmatch(code) and code not in UNKNOWN]
     base = str(facts.run.config.text_encoder.get("model", ""))
+    figures = eval_results(facts.results)
     return ModelCardData(
+        model_name=facts.export.name if figures else None,
+        eval_results=figures or None,
         language=languages or None,
         license=facts.export.licence or "unknown",
         library_name="sentence-transformers" if "sentence-transformers" in facts.export.formats else "onnx",
         base_model=base if re.fullmatch(r"[\w.-]+/[\w.-]+", base) else None,
         pipeline_tag="feature-extraction",
         tags=["crossmodal", "music", "audio", *(["text-to-audio-retrieval"] if facts.model.reads else [])],
+        training_sources=sorted(facts.sources.unique()),
     )
 
 
@@ -151,10 +162,8 @@ def _intended(facts: Facts) -> str:
 
 
 def _data(facts: Facts) -> str:
-    tracks = facts.train.tracks
-    sources = tracks["source"].where(tracks["source"] != "", facts.run.config.data["name"])
-    rows = []
-    for source, part in tracks.groupby(sources, sort=True):
+    tracks, rows = facts.train.tracks, []
+    for source, part in tracks.groupby(facts.sources, sort=True):
         licence, citation = _source(str(source), facts.run.config.data["name"])
         rows.append((source, f"{len(part):,}", f"{part['duration'].sum() / 3600:.2f}", licence, citation))
     licences = tracks["licence"].replace("", "none stated").value_counts()

@@ -5,10 +5,12 @@ from pathlib import Path
 import exports
 import pytest
 import yaml
+from huggingface_hub import EvalResult, ModelCard
 
 from crossmodal.data.splits import split_hash
 from crossmodal.datasets.magnatagatune import MagnaTagATune
 from crossmodal.export.card import Export, card, table
+from crossmodal.files import read_json, write_json
 from crossmodal.model import DualEncoder
 from crossmodal.runs import Run
 
@@ -31,6 +33,28 @@ def test_the_front_matter_is_of_the_run(run: Run, made: DualEncoder) -> None:
     assert (found["license"], found["library_name"]) == ("unknown", "sentence-transformers")
     assert "text-to-audio-retrieval" in found["tags"]  # type: ignore[operator]
     assert front(card(run, made, EXPORT._replace(licence="cc-by-nc-4.0")))["license"] == "cc-by-nc-4.0"
+
+
+def test_the_hub_reads_the_figures(made: DualEncoder, tmp_path: Path) -> None:
+    run = exports.a_run(tmp_path / "run", made)
+    path = run.folder / "protocols" / "mtat" / "results.json"
+    found = read_json(path)
+    found["tasks"]["probe"]["metrics"] |= {"a/map": {"value": 0.1 + 0.2}, "b/map": {"value": None}}
+    found["tasks"]["probe"]["metrics"] |= {"c/map": {"value": 1e-17}, "c/accuracy": {"value": 1.0}}
+    write_json(path, found)
+    (tmp_path / "README.md").write_text(card(run, made, EXPORT), encoding="utf-8")
+    data = ModelCard.load(tmp_path / "README.md").data
+    about = {"dataset_type": "elsewhere-fma", "dataset_name": "elsewhere, fma", "dataset_config": "combination"}
+    about |= {"dataset_split": "test", "dataset_revision": "abcd"}
+    shown = [("retrieval", "text_to_audio/recall@10", "The experiment tiny", 0.12345)]
+    for name, value in (("top50/map", 0.77777), ("a/map", 0.1 + 0.2), ("c/map", 1e-17)):
+        shown.append(("probe", name, "Protocol mtat", value))
+    assert data.model_name == "me/name"
+    assert data.eval_results == [
+        EvalResult(task_type=task, metric_type=name, metric_name=f"{name} ({title})", metric_value=value, **about)
+        for task, name, title, value in shown
+    ]
+    assert data.training_sources == ["elsewhere", "magnatagatune"]
 
 
 def test_data_are_those_it_was_trained_on(run: Run, made: DualEncoder) -> None:
@@ -79,6 +103,7 @@ def test_a_run_of_audio_alone_that_was_not_judged(tmp_path: Path) -> None:
     text = card(run, made, EXPORT._replace(formats=("onnx",)))
     assert "language" not in front(text)
     assert front(text)["library_name"] == "onnx"
+    assert not {"model-index", "model_name"} & front(text).keys()
     assert "the model reads no text" in text
     assert "It was not judged." in text
     assert "language of the texts" not in text
