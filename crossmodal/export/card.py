@@ -77,6 +77,13 @@ class Facts(NamedTuple):
         return named.where(named != "", self.run.config.data["name"])
 
     @property
+    def training_sources(self) -> list[str]:
+        """The data sets it learnt from, ``unknown`` among them where it began with others' weights."""
+        config = self.run.config
+        began = bool(config.weights.path or config.text_encoder.get("model"))
+        return sorted({*self.sources, *(["unknown"] if began else [])})
+
+    @property
     def texts(self) -> pd.DataFrame:
         """The training texts of the languages and kinds that were asked for, each once."""
         texts, wanted = self.train.texts, self.run.config.text
@@ -111,7 +118,7 @@ def _results(run: Run) -> dict[str, dict[str, Any]]:
 
 
 def front_matter(facts: Facts) -> ModelCardData:
-    """The card's metadata: the hub's, and ``training_sources``, the data sets that it was trained on."""
+    """The card's metadata: the hub's, and ``training_sources``, the data sets it learnt from."""
     spoken = sorted({*facts.texts["language"], *facts.tag_languages} if facts.model.reads else set())
     languages = [code for code in spoken if CODE.fullmatch(code) and code not in UNKNOWN]
     base = str(facts.run.config.text_encoder.get("model", ""))
@@ -125,7 +132,7 @@ def front_matter(facts: Facts) -> ModelCardData:
         base_model=base if re.fullmatch(r"[\w.-]+/[\w.-]+", base) else None,
         pipeline_tag="feature-extraction",
         tags=["crossmodal", "music", "audio", *(["text-to-audio-retrieval"] if facts.model.reads else [])],
-        training_sources=sorted(facts.sources.unique()),
+        training_sources=facts.training_sources,
     )
 
 

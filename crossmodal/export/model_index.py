@@ -19,16 +19,24 @@ def eval_results(results: Mapping[str, Mapping[str, Any]]) -> list[EvalResult]:
     return [
         EvalResult(
             task_type=task,
-            dataset_type="-".join(found["data"]["sources"]),
-            dataset_name=", ".join(found["data"]["sources"]),
-            dataset_config=found["split"]["name"],
-            dataset_split=found["split"]["part"],
-            dataset_revision=found["split"]["hash"],
             metric_type=metric,
             metric_name=f"{metric} ({title})",
             metric_value=figure["value"],
+            **_data(found),
         )
         for title, found in results.items()
         for task, metric, figure in headlines(found)
         if figure["value"] is not None
     ]
+
+
+def _data(found: Mapping[str, Any]) -> dict[str, str]:
+    """What was judged; tracks of a table need not say where they are from."""
+    sources, split = [source or "unknown" for source in found["data"]["sources"]], found["split"]
+    return {
+        "dataset_type": "-".join(sources),
+        "dataset_name": ", ".join(sources),
+        "dataset_config": split["name"],
+        "dataset_split": split["part"],
+        "dataset_revision": split["hash"],
+    }

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
+from huggingface_hub import ModelCard
 from numpy.typing import ArrayLike
 from sentence_transformers.util import cos_sim, pairwise_cos_sim
 from torch import Tensor
@@ -21,6 +22,13 @@ from crossmodal.export.embedder import features, recognised
 from crossmodal.model import DualEncoder
 
 Batch = Mapping[str, Any]
+TASKS = {
+    "gtzan": {"GTZANGenre", "GTZANGenreClustering", "GTZANAudioReranking"},
+    "magnatagatune": {"LPMusicCapsMTTA2TRetrieval", "LPMusicCapsMTTT2ARetrieval"},
+    "synthetic": set[str](),
+}
+"""MTEB's tasks that are made of a source's tracks, where that is known; of a model trained on others nothing is said,
+since mteb takes every task that is not named for one whose data the model has not seen."""
 
 
 class MTEBEncoder:
@@ -35,7 +43,8 @@ class MTEBEncoder:
 
     def __init__(self, model_name: str, revision: str | None = None, *, device: str | None = None, **_: Any) -> None:
         self.model_name, self.revision = model_name, revision
-        self.model = DualEncoder.load(_folder(model_name, revision)).to(device or "cpu")
+        self.folder = _folder(model_name, revision)
+        self.model = DualEncoder.load(self.folder).to(device or "cpu")
 
     def encode(
         self,
@@ -80,7 +89,7 @@ class MTEBEncoder:
 
     @property
     def mteb_model_meta(self) -> Any:
-        """What mteb records of the model; languages, licence and training data are in its card.
+        """What mteb records of the model; licence and training data are those of an export's card.
 
         Raises:
             InputError: mteb is not installed.
@@ -101,8 +110,25 @@ class MTEBEncoder:
                 "similarity_fn_name": "cosine",
                 "use_instructions": False,
                 "modalities": ["text", "audio"] if self.model.reads else ["audio"],
+                **_stated(self.folder / "README.md"),
             }
         )
+
+
+def _stated(path: Path) -> dict[str, Any]:
+    """What a card says of licence and training data, as mteb has it; nothing of a run's folder, which has none."""
+    if not path.is_file():
+        return {}
+    from mteb.types import Licenses
+
+    card = ModelCard.load(path).data
+    licence = {"unknown": "not specified"}.get(card.license, card.license)
+    sources = card.get("training_sources") or ["unknown"]
+    known = set(sources) <= TASKS.keys()
+    return {
+        "license": licence if licence in get_args(Licenses) else None,
+        "training_datasets": set().union(*(TASKS[source] for source in sources)) if known else None,
+    }
 
 
 def _folder(name: str, revision: str | None) -> Path:

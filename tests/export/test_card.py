@@ -57,6 +57,11 @@ def test_the_hub_reads_the_figures(made: DualEncoder, tmp_path: Path) -> None:
     assert data.training_sources == ["elsewhere", "magnatagatune"]
 
 
+def test_what_began_with_the_weights_of_others_has_unknown_sources(made: DualEncoder, tmp_path: Path) -> None:
+    run = exports.a_run(tmp_path / "run", made, weights={"path": "others.pt"})
+    assert front(card(run, made, EXPORT))["training_sources"] == ["elsewhere", "magnatagatune", "unknown"]
+
+
 def test_data_are_those_it_was_trained_on(run: Run, made: DualEncoder) -> None:
     text = card(run, made, EXPORT)
     manifest = exports.manifest()

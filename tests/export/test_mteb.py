@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from crossmodal.data.manifest import Manifest
 from crossmodal.errors import InputError
+from crossmodal.export.folder import export
 from crossmodal.model import DualEncoder
 
 if TYPE_CHECKING:
@@ -92,6 +94,46 @@ def test_mteb_takes_it_for_an_encoder(encoder: MTEBEncoder) -> None:
     assert isinstance(encoder, EncoderProtocol)
     meta = encoder.mteb_model_meta
     assert (meta.name, meta.embed_dim, meta.modalities) == ("crossmodal/model", 12, ["text", "audio"])
+
+
+@with_mteb
+@pytest.mark.parametrize(
+    ("sources", "licence", "expected"),
+    [
+        (["synthetic"], "cc-by-nc-4.0", ("cc-by-nc-4.0", set())),
+        (
+            ["gtzan", "synthetic"],
+            None,
+            ("not specified", {"GTZANGenre", "GTZANGenreClustering", "GTZANAudioReranking"}),
+        ),
+        (["gtzan", "folder"], "a licence that mteb does not know", (None, None)),
+    ],
+)
+def test_licence_and_training_data_are_the_cards(
+    made: DualEncoder, tmp_path: Path, sources: list[str], licence: str | None, expected: tuple[Any, Any]
+) -> None:
+    from mteb.models.model_meta import ModelMeta
+
+    from crossmodal.export.mteb import MTEBEncoder
+
+    run = exports.a_run(tmp_path / "run", made)
+    manifest = Manifest.load(run.folder / "manifest")
+    manifest.tracks["source"] = np.resize(sources, len(manifest))
+    manifest.save(run.folder / "manifest")
+    meta = MTEBEncoder(str(export(run, tmp_path / "model", licence=licence).folder)).mteb_model_meta
+    assert (meta.license, meta.training_datasets) == expected
+    ModelMeta.model_validate(meta.model_dump())  # create_empty checks nothing
+    assert MTEBEncoder(str(run.folder)).mteb_model_meta.training_datasets is None
+
+
+@with_mteb
+def test_tasks_that_are_made_of_known_sources_exist() -> None:
+    import mteb
+
+    from crossmodal.export.mteb import TASKS
+
+    names = {name for tasks in TASKS.values() for name in tasks}
+    assert {task.metadata.name for task in mteb.get_tasks([*names])} == names
 
 
 @with_mteb
