@@ -111,17 +111,17 @@ def _wanted(listener: Listener, asks: str, finds: str, query: str) -> NDArray[np
     """Which candidates are relevant; None where it is not known, as for a sentence of a tag."""
     texts = listener.texts
     if asks == "text":
-        found = texts["about"][texts["text"].map(same_words) == same_words(query)]
+        found = texts["tracks"][texts["text"].map(same_words) == same_words(query)]
         if found.empty:
             return None
         tracks = found.iloc[0]
     elif finds == "audio":
-        tracks = frozenset().union(*(about for about in texts["about"] if query in about)) - {query}
+        tracks = frozenset().union(*(about for about in texts["tracks"] if query in about)) - {query}
     else:
         tracks = frozenset([query])
     if finds == "audio":
         return np.array([track in tracks for track in listener.found.track_ids])
-    return np.array([bool(about & tracks) for about in texts["about"]])
+    return np.array([bool(about & tracks) for about in texts["tracks"]])
 
 
 def _itself(listener: Listener, asks: str, query: str) -> NDArray[np.bool_]:

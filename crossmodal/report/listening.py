@@ -16,6 +16,7 @@ from crossmodal.data.manifest import Manifest, same_words
 from crossmodal.embedding import Embedded
 from crossmodal.report.plane import drawn
 from crossmodal.report.sound import Excerpts
+from crossmodal.tasks._queries import Query, own_queries
 
 ASKED, FOUND = 3, 3  # tracks beside neighbours, and how many of these
 LETTERS = 240  # of a text that is shown as an answer
@@ -60,10 +61,8 @@ class Listener:
 
     @cached_property
     def texts(self) -> pd.DataFrame:
-        """The part's texts, each wording once: text, language, and ``about``, the set of its tracks."""
-        about, rows = self.manifest.relevance(), self.manifest.texts
-        kept = rows.loc[~rows["text"].map(same_words).duplicated(), ["text_id", "text", "language"]]
-        return kept.assign(about=kept["text_id"].map(about)).reset_index(drop=True)
+        """The part's texts, each wording once: text, kind, language, and ``tracks``, the set of those it is about."""
+        return pd.DataFrame(own_queries(self.manifest), columns=Query._fields)
 
     @cached_property
     def text_vectors(self) -> Floats:

@@ -6,18 +6,15 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from crossmodal.data.groups import groups_of
-from crossmodal.data.manifest import Manifest
 from crossmodal.embedding import Embedded
 from crossmodal.report.figures import BINS, Chart, Numbers, histogram
 from crossmodal.report.plane import drawn
+from crossmodal.tasks._tracks import shared
 
 TEXTS, TRACKS = 256, 400  # of which pairs are made
-
-Bools = NDArray[np.bool_]
 
 
 class Pairs(NamedTuple):
@@ -58,13 +55,16 @@ def tracks_and_tracks(embedded: Embedded, part: str, tagset: str, seed: int) -> 
     found = embedded.vectors(part)
     rows = drawn(len(found.track_ids), TRACKS, seed)
     ids = [found.track_ids[row] for row in rows]
-    manifest = embedded.part(part)
-    alike, tagged = _shared(manifest, tagset, ids)
+    manifest = embedded.part(part).select(ids)
+    if tagset not in set(manifest.tags["tagset"]):
+        return None
+    alike = shared(manifest, tagset, ids)
+    tagged = alike.diagonal()
     groups = np.array(groups_of(manifest, ids))
     together = groups[:, None] == groups
     once = np.triu(np.ones((len(ids), len(ids)), dtype=bool), 1)
     cosines = found.vectors[rows] @ found.vectors[rows].T
-    pairs = once & ~together & tagged
+    pairs = once & ~together & tagged[:, None] & tagged
     named = {f"the same {tagset}": cosines[pairs & alike], f"another {tagset}": cosines[pairs & ~alike]}
     return compared("Tracks and tracks", named, {"the same group": cosines[once & together]})
 
@@ -86,13 +86,3 @@ def overlap(first: Numbers, second: Numbers) -> float:
     edges = np.histogram_bin_edges(np.concatenate([first, second]), BINS)
     shares = [np.histogram(numbers, edges)[0] / numbers.size for numbers in (first, second)]
     return float(np.minimum(*shares).sum())
-
-
-def _shared(manifest: Manifest, tagset: str, ids: list[str]) -> tuple[Bools, Bools]:
-    """``(tracks, tracks)``: which share a tag, and which both have one."""
-    rows = manifest.tags[(manifest.tags["tagset"] == tagset) & manifest.tags["track_id"].isin(ids)]
-    places, names = ({value: n for n, value in enumerate(values)} for values in (ids, rows["tag"].unique()))
-    has = np.zeros((len(ids), len(names)), dtype=np.float32)
-    has[rows["track_id"].map(places), rows["tag"].map(names)] = 1
-    some = has.sum(axis=1) > 0
-    return has @ has.T > 0, np.logical_and.outer(some, some)
