@@ -203,9 +203,9 @@ class MilvusIndex:
         """
         check_model(self.fingerprint, fingerprint, "query is")
         check_queries(queries, k, self.dim)
-        asked = both(self._conditions(where), self._mask(allowed))
+        met = expression(where, self._schema, lambda some: bool(self._rows.query(some, ["id"], limit=1)))
         barred = [key(track_id) for track_id in exclude]
-        return answered(self._rows, self._schema, unit(queries), k, asked, barred)
+        return answered(self._rows, self._schema, unit(queries), k, both(met, self._mask(allowed)), barred)
 
     def add(
         self, vectors: Floats, segments: pd.DataFrame, tracks: pd.DataFrame, fingerprint: str | None = None
@@ -282,9 +282,6 @@ class MilvusIndex:
             self._rows.say(replace(self._head, columns=coded(schema)))
         self._rows.put(batches, [name for mine in before.values() for name in mine])
         self.refresh()
-
-    def _conditions(self, where: Sequence[Filter]) -> str:
-        return expression(where, self._schema, lambda asked: bool(self._rows.query(asked, ["id"], limit=1)))
 
     def _mask(self, allowed: NDArray[np.bool_] | None) -> str:
         if allowed is None:
