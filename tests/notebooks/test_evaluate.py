@@ -35,6 +35,13 @@ def test_evaluate(work, trained):
     answers = pd.read_csv(work / "export" / "answers.csv")
     assert np.mean(answers["rank"] <= 10) >= figures.loc[("retrieval", metric), "value"]  # one of four is a hit there
     assert len(np.load(work / "export" / "vectors.npz")["vectors"]) == 12
+    judged = trained / "protocols" / "music_to_music"
+    found = json.loads((judged / "results.json").read_text())
+    value = found["tasks"]["neighbours"]["metrics"]["map"]["value"]
+    assert f"neighbours map: {value:.3f}" in printed
+    assert "protocol music_to_music, synthetic data" in printed  # the comparison
+    assert all(f"{folder / 'report.html'}\n" in printed for folder in (trained, judged))
+    assert (judged / "report.html").is_file()
 
 
 def test_figures_that_are_not_those_of_training_are_noticed(work, trained):
