@@ -96,7 +96,7 @@ class Ranking:
     def drop(self, pivot: Ranking, draws: int, seed: int) -> dict[str, dict[str, Any]]:
         """By how much each mean is lower than the pivot's, over the keys that both ask for: above 0 is worse.
 
-        A key's value is the mean of its queries'. Keys are drawn, clustered by the groups of the pivot's queries.
+        A key's value is the mean of its queries'. Keys are drawn, in the clusters of the pivot's queries.
         """
         own, other = self._by_key(), pivot._by_key()
         both = other.index.intersection(own.index)

@@ -18,10 +18,8 @@ from crossmodal.tasks._tagsets import Tagset, chosen_on
 if TYPE_CHECKING:
     from crossmodal.embedding import Embedded
 
-UNWEIGHTED = {
-    "name": "linear",
-    "balanced": False,
-}  # of what is judged track by track, every one of which weighs the same
+UNWEIGHTED = {"name": "linear", "balanced": False}
+"""A head for what is judged track by track, every one of which weighs the same."""
 
 
 class Predicted(NamedTuple):

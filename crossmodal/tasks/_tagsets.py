@@ -73,13 +73,8 @@ def tagsets_of(
     asked = known if names is None else names
     if unknown := [name for name in asked if name not in known]:
         raise InputError(f"there is no tagset {listed(unknown)} with tags; there are: {listed(known) or 'none'}")
-    if joint is not None and (not joint or joint in known or len(set(asked)) < 2):
-        why = (
-            "is no new name"
-            if not joint or joint in known
-            else f"is of {listed(dict.fromkeys(asked)) or 'no tagset'} alone"
-        )
-        raise InputError(f"joint {joint!r} {why}; it names what two tagsets or more are together")
+    if joint is not None:
+        _check_joint(joint, known, sorted(set(asked)))
     every = {name: _tags(embedded.manifest, name) for name in asked}
     found, reasons = [], {}
     for name, has in (every if joint is None else {joint: _joined(every)}).items():
@@ -94,6 +89,12 @@ def tagsets_of(
     if not found:
         raise InputError("there are no tagsets to probe: no track has a tag")
     return found, reasons
+
+
+def _check_joint(joint: str, known: Sequence[str], asked: Sequence[str]) -> None:
+    why = f"is of {listed(asked) or 'no tagset'} alone" if len(asked) < 2 else ""
+    if why := "is no new name" if not joint or joint in known else why:
+        raise InputError(f"joint {joint!r} {why}; it names what two tagsets or more are together")
 
 
 def classes(embedded: Embedded, name: str, labels: pd.Series[str], part: str) -> Tagset:

@@ -37,7 +37,7 @@ class Key(Task):
     of each. Names may be as "Eb minor", "D# minor", "Ebm" or "eb:min"; a church mode after the key is left out. Tracks
     without a key, or with several, take no part. The head is fitted on train, and chooses on valid by balanced
     accuracy. Chance is what one of the 24 keys, drawn at random, is expected to reach. Intervals: bootstrap over
-    tracks, clustered by group.
+    tracks, clustered by artist and group.
 
     Args:
         keys: the tagset, or else the column of ``manifest.tracks``, that has them.

@@ -28,9 +28,9 @@ class Probe(Task):
     ``micro_...`` of both; tags that no track of the part has, or all have, are named in ``undefined`` and left out.
     A tag that the part has and train lacks cannot be told, and is named in ``unseen``: of exclusive tags its tracks
     count, as errors; of independent ones it is ``undefined``. Tracks that are not annotated with a tagset are left out
-    and counted. Intervals: bootstrap over the judged tracks, clustered by the manifest's groups. Chance is that of
-    guesses, or of a random order. Figures of valid, which the head was chosen on, say so (``chosen_on``), and the head
-    is then not fitted on it; train is not judged.
+    and counted. Intervals: bootstrap over the judged tracks, clustered by artist and group. Chance is that of guesses,
+    or of a random order. Figures of valid, which the head was chosen on, say so (``chosen_on``), and the head is then
+    not fitted on it; train is not judged.
 
     Args:
         tagsets: each is probed by itself; None for all that train, valid and the judged part allow, and ``left_out``

@@ -33,7 +33,7 @@ class Regression(Task):
     brings. Fitted on train; alpha is the one of the least squared error on valid. ``r2``: 1 - squared error / squared
     distance to the judged tracks' own mean, as scikit-learn has it; ``mae``: mean absolute error, in the column's unit,
     beside ``mae_of_mean``, that of saying the training mean of every track. Tracks without a number take no part.
-    Intervals: bootstrap over tracks, clustered by group.
+    Intervals: bootstrap over tracks, clustered by artist and group.
 
     Args:
         columns: each is read off by itself.

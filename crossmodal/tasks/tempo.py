@@ -30,7 +30,8 @@ class Tempo(Task):
     one at 75. A bin's tempo is the geometric mean of the training tracks' in it. ``accuracy_1``: within 4 % of the
     tempo; ``accuracy_2``: within 4 % of it, its half, double, third or threefold. The head is fitted on train, and
     chooses on valid by balanced accuracy. Chance is what the tempo of a training track, drawn at random, is expected to
-    reach. Tracks without a tempo take no part. Intervals: bootstrap over tracks, clustered by group.
+    reach. Tracks without a tempo take no part. Intervals: bootstrap over tracks, clustered by artist
+    and group.
 
     Args:
         column: of ``manifest.tracks``, in beats a minute.
