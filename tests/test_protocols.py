@@ -131,6 +131,7 @@ def test_what_does_not_suit_is_refused(fail: Answer, run: Path, own: Any) -> Non
     assert "names of protocols follow --protocol" in fail("evaluate", run, "linear")
     assert "--part is 'tset'" in fail("evaluate", run, "--part", "tset")
     assert "--allow is 'artists'" in fail("evaluate", run, "--protocol", "linear", "--allow", "artists")
+    assert "--part does not go with --list" in fail("evaluate", "--list", "--part", "valid")
     assert "--allow does not go with tasks" in fail("evaluate", run, "--allow", "artist")
     assert "no protocol 'nope'" in fail("evaluate", run, "--protocol", "linear", "nope")
     assert "give them with --manifest" in refused(needs=["manifest"])

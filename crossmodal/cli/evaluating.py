@@ -25,23 +25,25 @@ def evaluate(
 ) -> None:
     """Judge a run by its experiment's tasks, by the named ones, or by protocols."""
     names = [*(protocol or []), *(more or [])]
+    asked = {"--task": task, "--manifest": manifest, "--allow": allow, "--part": part != "test"}
     if show:
+        _refuse("--list", asked)
         _show([*names, *([str(run)] if run else [])], as_json)  # no run is judged, so this word is a name too
     elif run is None:
         raise InputError("evaluate needs a run's folder; --list shows the protocols without one")
     elif protocol:
-        _refuse_both("--protocol", "--task" if task else None, "--part" if part != "test" else None)
+        _refuse("--protocol", asked, "--task", "--part")
         _by_protocols(run, names, manifest, allow or [], as_json)
     elif more:
         raise InputError(f"{more[0]!r} stands alone; names of protocols follow --protocol")
     else:
-        _refuse_both("tasks", "--manifest" if manifest else None, "--allow" if allow else None)
+        _refuse("tasks", asked, "--manifest", "--allow")
         _by_tasks(run, task or [], part, as_json)
 
 
-def _refuse_both(way: str, *given: str | None) -> None:
-    """What one way of judging does not read is refused, not passed over."""
-    if odd := [option for option in given if option]:
+def _refuse(way: str, asked: dict[str, Any], *options: str) -> None:
+    """What one way of judging does not read, all unless ``options`` says which, is refused, not passed over."""
+    if odd := [option for option in options or asked if asked[option]]:
         raise InputError(
             f"{odd[0]} does not go with {way}: a protocol says which tasks judge which part, of which data"
         )
