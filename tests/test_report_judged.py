@@ -230,6 +230,8 @@ def test_overlap_is_the_common_area():
     assert pairs.overlap(a, a) == 1
     assert pairs.overlap(a, b) == pytest.approx(0.5)  # the first bin has 1/4 and 1/4, the last 1/4 and 1/4
     assert pairs.overlap(a, a + 9) == 0
+    same = np.float32(1) - np.float32([0, 1, 2, 3]) * np.finfo(np.float32).epsneg
+    assert pairs.overlap(same, same) == 1
 
 
 def test_pairs_of_tracks_are_apart_by_tag_and_group(tmp_path):
