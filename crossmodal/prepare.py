@@ -18,6 +18,7 @@ from crossmodal.data.loader import Batches, Crops, Tags, Texts, Waveforms
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.splits import split_by_group
 from crossmodal.data.store import FeatureStore
+from crossmodal.data.work import key
 from crossmodal.errors import InputError
 from crossmodal.files import Skipped
 from crossmodal.model import DualEncoder
@@ -52,9 +53,9 @@ def without_broken(manifest: Manifest) -> Manifest:
 
 
 def store_path(config: Config, manifest: Manifest, frontend: FrontEnd) -> Path:
-    """Where the features of these tracks, by this front end, are kept."""
-    rows = manifest.paths().items()
-    tracks = hashlib.sha256("\n".join(f"{track}\t{path}" for track, path in rows).encode()).hexdigest()[:12]
+    """Where the features of these tracks, by this front end, are kept: of their files as they are now."""
+    keys = (key(str(track), path) for track, path in manifest.paths().items())
+    tracks = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:12]
     how = config.features
     cut = "" if how.max_duration_s is None else f"-{how.max_duration_s:g}s"
     return Path(how.folder) / f"{config.data['name']}-{tracks}-{frontend.fingerprint}-{how.precision}{cut}.h5"
