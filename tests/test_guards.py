@@ -15,6 +15,7 @@ from sounds import music
 from tiny import Trained
 
 from crossmodal import guards
+from crossmodal.audio import alignment
 from crossmodal.data import duplicates, sameness
 from crossmodal.data.manifest import Manifest
 from crossmodal.embedding import Embedded
@@ -116,11 +117,12 @@ def test_what_the_model_was_trained_on_counts_too(sounds):
     assert not any(counted(guards.leaks(judged, "given", "test", elsewhere), "run").values())
 
 
-@pytest.mark.parametrize("suffix", ["mp3", "ogg"])
-def test_a_track_encoded_anew_at_another_rate_is_refused(sounds, tmp_path, suffix):
+@pytest.mark.parametrize(("suffix", "gain"), [("mp3", 0.5), ("ogg", -0.5)])
+def test_a_track_encoded_anew_at_another_rate_is_refused(sounds, tmp_path, suffix, gain):
+    """Also upside down."""
     again = tmp_path / f"again.{suffix}"
     rate = 16_000 if suffix == "ogg" else 44_100
-    soundfile.write(again, 0.5 * soxr.resample(music(4, 0, RATE)[1000:], RATE, rate), rate)
+    soundfile.write(again, gain * soxr.resample(music(4, 0, RATE)[1000:], RATE, rate), rate)
     found = guards.leaks(made(sounds, path={"e": str(again)}), "given", "test", None, tmp_path / "heard")
     assert {kind: tracks for kind, tracks in counted(found).items() if tracks} == {"duplicate": 1}
     with pytest.raises(InputError, match=r"sound of 1 of the judged tracks.*: e and a; .*crossmodal data check"):
@@ -154,6 +156,17 @@ def test_what_was_heard_and_found_is_not_done_again(sounds, tmp_path, monkeypatc
     monkeypatch.setattr(sameness, "candidates", None)
     monkeypatch.setattr("crossmodal.data.listening.listen", None)
     assert guards.leaks(made(sounds), "given", "test", None, tmp_path) == first
+
+
+def test_what_another_comparison_found_is_looked_for_anew(sounds, tmp_path, monkeypatch):
+    again = tmp_path / "again.wav"
+    soundfile.write(again, -music(4, 0, RATE), RATE)
+    manifest = made(sounds, path={"e": str(again)})
+    with monkeypatch.context() as before:
+        before.setattr(alignment, "VERSION", 1)
+        before.setattr(sameness, "verify", lambda one: (0.0, 0.0, 0.0))
+        assert counted(guards.leaks(manifest, "given", "test", None, tmp_path / "heard"))["duplicate"] == 0
+    assert counted(guards.leaks(manifest, "given", "test", None, tmp_path / "heard"))["duplicate"] == 1
 
 
 def test_of_many_copies_all_that_are_judged_are_found(tmp_path, monkeypatch):

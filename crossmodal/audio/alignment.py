@@ -2,7 +2,7 @@
 
 Takes of one note by one player correlate above .95 as they are, since a few partials hold all the energy. Whitened, so
 that every band has the same say, they stay below .83, while the same recording by way of another codec, shift or gain
-stays above it: noise and weak partials tell.
+stays above it: noise and weak partials tell. A recording upside down sounds the same, so the sign does not count.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from scipy.ndimage import uniform_filter1d
 from crossmodal.audio.decode import Floats
 from crossmodal.audio.fingerprint import RATE
 
+VERSION = 2  # of the comparison: what another one found is looked for anew
 SIMILAR = 0.84  # whitened correlation: other takes of a note reach .83, ordinary mp3 and ogg stay above .87
 OVERLAP = 0.5  # of the shorter one's sound
 SHORTEST = RATE // 20  # samples: less sound in common proves nothing
@@ -72,16 +73,17 @@ def _stretches(samples: int) -> list[slice]:
 def whitened_correlation(x: Floats, y: Floats, search: int) -> tuple[float, float]:
     """The highest normalised correlation of ``x`` and ``y (n,)``, each whitened, and the lag (samples) where it is.
 
-    The lag is found to an eighth of a sample, up to ``search`` samples either way; y(t - lag) is like x(t).
+    The lag is found to an eighth of a sample, up to ``search`` samples either way; y(t - lag), or its negative, is like
+    x(t).
     """
     length = next_fast_len(len(x) + 2 * search, real=True)
     white = [_white(np.fft.rfft(samples, length), length) for samples in (x, y)]
     cross = white[0] * white[1].conj()
     correlation = np.fft.irfft(cross, length * UPSAMPLED) * UPSAMPLED
     near = np.arange(-search * UPSAMPLED, search * UPSAMPLED + 1)
-    best = int(near[np.argmax(correlation[near])])
+    best = int(near[np.argmax(np.abs(correlation[near]))])
     powers = [np.square(np.fft.irfft(spectrum, length)).sum() for spectrum in white]
-    return float(correlation[best] / np.sqrt(powers[0] * powers[1] + 1e-30)), best / UPSAMPLED
+    return float(abs(correlation[best]) / np.sqrt(powers[0] * powers[1] + 1e-30)), best / UPSAMPLED
 
 
 def _white(spectrum: NDArray[np.complexfloating], length: int) -> NDArray[np.complexfloating]:

@@ -74,7 +74,7 @@ def same_sound(judged: Heard, others: Heard, folder: Path) -> Shared:
 def _digest(judged: Heard, others: Heard) -> str:
     """Names two sets of sounds, and how they are compared."""
     sides = [sorted(set(side.sha256.values())) for side in (judged, others)]
-    how = VERSION, alignment.SIMILAR, alignment.OVERLAP
+    how = VERSION, alignment.VERSION, alignment.SIMILAR, alignment.OVERLAP
     return hashlib.blake2b(repr((how, *sides)).encode(), digest_size=8).hexdigest()
 
 

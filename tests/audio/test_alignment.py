@@ -20,6 +20,19 @@ def test_the_offset_need_not_be_known_exactly(error):
     assert share == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.parametrize("error", [-700, 0, 3])
+def test_a_copy_upside_down_is_the_same(error):
+    tune = music(9, 1)
+    offset, similarity, share = compare(tune, -0.3 * tune[2_461:], 2_461 + error)
+    assert offset == pytest.approx(2_461 / RATE, abs=1e-3)
+    assert similarity > 0.98
+    assert share == pytest.approx(1, abs=0.01)
+
+
+def test_other_music_upside_down_is_not():
+    assert max(compare(music(4, seed), -music(4, seed + 100), 0)[1] for seed in range(8)) < 0.1
+
+
 def test_two_takes_of_a_note_are_not_the_same():
     assert max(compare(note(220, 0.4, 1), note(220, 0.4, seed), 0)[1] for seed in range(2, 12)) < SIMILAR
 

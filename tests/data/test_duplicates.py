@@ -59,7 +59,7 @@ def test_planted_duplicates_are_found_and_nothing_else(tmp_path):
     takes = {f"take{seed}.wav": note(220, 0.3, seed, NATIVE) for seed in (4, 5)}
     shift = round(0.3 * NATIVE) + 11
     sounds = {"tune.wav": tune, "other.wav": other, "hit.wav": hit, **takes}
-    sounds |= {"tune.ogg": tune, "late.mp3": np.pad(tune, (shift, 0)) / 3, "cut.wav": other[shift:] / 4}
+    sounds |= {"tune.ogg": tune, "late.mp3": np.pad(tune, (shift, 0)) / 3, "cut.wav": other[shift:] / -4}
     sounds |= {"hit.mp3": hit / 2, "hit.ogg": np.pad(hit, (shift, 0))}
     pairs = near_duplicates(*written(tmp_path, sounds))
     tunes, hits = ("tune.wav", "tune.ogg", "late.mp3"), ("hit.wav", "hit.mp3", "hit.ogg")
