@@ -140,9 +140,12 @@ def test_the_same_bytes_elsewhere_are_the_same_file(sounds, tmp_path):
 def test_audio_that_cannot_be_heard_is_told(sounds, tmp_path):
     manifest = made(sounds, path={"e": "gone.wav", "a": "gone too.wav"})
     found = guards.leaks(manifest, "given", "test", None, tmp_path)
-    assert (found[-1].kind, found[-1].unknown, found[-1].unknown_others) == ("duplicate", 1, 1)
-    (line,) = guards.told(found, ["duplicate"])
-    assert "the audio of 1 judged tracks, and of 1 in train and valid, is not known" in line
+    unknown = {one.kind: (one.unknown, one.unknown_others) for one in found}
+    assert (unknown["file"], unknown["duplicate"], unknown["track"]) == ((1, 1), (1, 1), (0, 0))
+    for kind in ("file", "duplicate"):
+        (line,) = guards.told(found, [kind])
+        assert line.startswith(f"whether these share the {kind} cannot be told: the audio of 1 judged tracks, and of")
+        assert line.endswith(" 1 in train and valid, is not known")
 
 
 @pytest.mark.parametrize("parts", [{"d": "test", "e": "test"}, {"d": "test", "gone": "train"}])

@@ -56,10 +56,11 @@ def heard(judged: Manifest, others: Manifest, of: str, folder: Path, engine: Eng
     What was heard is kept in ``folder``, where `ledger.check` may have left it, and what was found as well.
     """
     sounds = hear(judged, folder, engine), hear(others, folder, engine)
-    files = _shared(judged, others, _paths, _bytes(*sounds))
     near = same_sound(*sounds, folder)
-    alike = Shared({track: other for track, other in near.pairs.items() if track not in files.pairs}, *near[1:])
-    return [leak("file", of, judged, files), leak("duplicate", of, judged, alike)]
+    files = _bytes(*sounds) | _shared(judged, others, _paths).pairs
+    alike = {track: other for track, other in near.pairs.items() if track not in files}
+    found: dict[Kind, dict[str, str]] = {"file": files, "duplicate": alike}
+    return [leak(kind, of, judged, near._replace(pairs=pairs)) for kind, pairs in found.items()]
 
 
 def leak(kind: Kind, of: str, judged: Manifest, shared: Shared) -> Leak:
@@ -73,15 +74,13 @@ def leak(kind: Kind, of: str, judged: Manifest, shared: Shared) -> Leak:
     return Leak(kind, of, len(tracks), share, shared.unknown, shared.unknown_others, told[:SHOWN])
 
 
-def _shared(
-    judged: Manifest, others: Manifest, keys: Callable[[Manifest], pd.Series[str]], more: dict[str, str] | None = None
-) -> Shared:
+def _shared(judged: Manifest, others: Manifest, keys: Callable[[Manifest], pd.Series[str]]) -> Shared:
     """Judged tracks to the first other with the same key; an empty key is unknown."""
     own, theirs = keys(judged), keys(others)
     known = theirs[theirs != ""]
     first = dict(zip(reversed(known.tolist()), reversed(known.index.tolist()), strict=True))
     pairs = {str(track): str(first[key]) for track, key in own.items() if key in first}
-    return Shared({**(more or {}), **pairs}, int((own == "").sum()), len(theirs) - len(known))
+    return Shared(pairs, int((own == "").sum()), len(theirs) - len(known))
 
 
 def _bytes(judged: Heard, others: Heard) -> dict[str, str]:

@@ -7,7 +7,6 @@ that of the ledger and is kept in the same form, so that whoever has checked the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +28,7 @@ FOUND = "same"  # begins the name of a file of found pairs
 class Shared(NamedTuple):
     """Judged tracks to one other that shares something; and of how many, and how many others, it is not known."""
 
-    pairs: Mapping[str, str]
+    pairs: dict[str, str]
     unknown: int
     unknown_others: int
 
