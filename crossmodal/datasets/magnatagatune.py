@@ -54,8 +54,8 @@ class MagnaTagATune(Source):
       authors publish pickles, which can run code and are not read: write the names into ``train_list_pub.txt`` and so
       on, one a line. Without the lists there is no such split, and a step says so.
 
-    A group is an album. All three splits keep the 446 albums whole, but pons2017 cuts 57 of the 229 artists: 3,328 of
-    its 5,329 test clips are by an artist who is trained on.
+    A group is an album. All three splits keep the 446 albums whole, and cut artists: most test clips are by one who is
+    in train or valid as well, which the guard of leaks counts.
 
     Args:
         root: the folder of the label files.
