@@ -11,6 +11,7 @@ import pytest
 from crossmodal import guards, protocols, registry
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.splits import add_split, split_by_group, split_hash
+from crossmodal.heads.clmr import CLMR
 
 ANNOTATIONS = Path(__file__).parents[2] / "shared" / "data" / "annotations"
 NAMED = [name for name in protocols.names() if protocols.load(name).data.source != protocols.ANY]
@@ -73,6 +74,13 @@ def check(name: str, labels: dict[Any, Manifest]) -> None:
 def test_what_the_guard_counts_is_not_typed_in(name: str) -> None:
     told = re.findall(r"Leaks[^.]*\.", protocols.load(name).about)
     assert not any(re.search(r"\d", line) for line in told)
+
+
+def test_clmr_s_early_stop_is_told() -> None:
+    recipe = CLMR().recipe
+    assert f"at most {recipe.epochs} epochs, and none after {recipe.patience} in which" in " ".join(
+        protocols.load("clmr_linear").about.split()
+    )
 
 
 @needs_labels
