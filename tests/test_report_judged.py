@@ -234,16 +234,17 @@ def test_overlap_is_the_common_area():
     assert pairs.overlap(same, same) == 1
 
 
-def test_pairs_of_tracks_are_apart_by_tag_and_group(tmp_path):
+def test_pairs_of_tracks_are_apart_by_tag_and_by_artist_and_group(tmp_path):
     manifest = make_manifest(tmp_path, 24, with_sound=0)
     manifest.tracks["group"] = [f"g{n // 2}" for n in range(24)]
+    manifest.tracks["artist"] = [f"artist {n // 4}" for n in range(24)]
     embedded = make_embedded(manifest)
     found = pairs.tracks_and_tracks(embedded, "test", "instrument", 0)
     cosines = embedded.vectors("test").vectors @ embedded.vectors("test").vectors.T
     by_hand = {"same": [], "other": [], "group": []}
     for a in range(24):
         for b in range(a + 1, 24):
-            kind = "group" if a // 2 == b // 2 else "same" if a % 4 == b % 4 else "other"
+            kind = "group" if a // 4 == b // 4 else "same" if a % 4 == b % 4 else "other"
             by_hand[kind].append(float(cosines[a, b]))
     wins = [(x > y) + 0.5 * (x == y) for x in by_hand["same"] for y in by_hand["other"]]
     assert found.separated == pytest.approx(np.mean(wins))
@@ -253,9 +254,10 @@ def test_pairs_of_tracks_are_apart_by_tag_and_group(tmp_path):
     assert pairs.tracks_and_tracks(embedded, "test", "nothing", 0) is None
 
 
-def test_neighbours_are_the_nearest_of_other_groups(tmp_path):
+def test_neighbours_are_the_nearest_of_other_artists_and_groups(tmp_path):
     manifest = make_manifest(tmp_path, 24, with_sound=0)
-    manifest.tracks["group"] = [f"g{n // 4}" for n in range(24)]
+    manifest.tracks["group"] = [f"g{n // 2}" for n in range(24)]
+    manifest.tracks["artist"] = [f"artist {n // 4}" for n in range(24)]
     embedded = make_embedded(manifest)
     listener = listening.Listener(embedded, "test", sound.Excerpts(0))
     vectors, place = embedded.vectors("test").vectors, {f"Étude {n}": n for n in range(24)}

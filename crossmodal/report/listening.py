@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crossmodal.data.groups import groups_of
+from crossmodal.data.groups import clusters_of
 from crossmodal.data.manifest import Manifest, same_words
 from crossmodal.embedding import Embedded
 from crossmodal.report.plane import drawn
@@ -128,14 +128,14 @@ def answers(examples: Sequence[Mapping[str, Any]], manifest: Manifest, excerpts:
 
 
 def neighbours(listener: Listener, tagset: str | None, seed: int) -> list[Article]:
-    """Some tracks with the nearest of other groups; relevant is what shares a tag of the tagset, where there is one."""
+    """Some tracks with the nearest of other artists and groups; relevant is what shares a tag of the tagset, if any."""
     ids, vectors = listener.found.track_ids, listener.found.vectors
     rows = listener.manifest.tags
     of = {} if tagset is None else rows[rows["tagset"] == tagset].groupby("track_id")["tag"].agg(set).to_dict()
-    groups = np.array(groups_of(listener.manifest, ids))
+    clusters = np.array(clusters_of(listener.manifest, ids))
     made = []
     for row in drawn(len(ids), ASKED, seed):
-        scores = np.where(groups == groups[row], -np.inf, vectors @ vectors[row])
+        scores = np.where(clusters == clusters[row], -np.inf, vectors @ vectors[row])
         best = [place for place in np.argsort(-scores, kind="stable")[:FOUND] if np.isfinite(scores[place])]
         own = of.get(ids[row])
         hits = [

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from crossmodal.data.groups import groups_of
+from crossmodal.data.groups import clusters_of
 from crossmodal.embedding import Embedded
 from crossmodal.report.figures import BINS, Chart, Numbers, histogram
 from crossmodal.report.plane import drawn
@@ -51,22 +51,26 @@ def texts_and_tracks(embedded: Embedded, part: str, seed: int) -> Pairs | None:
 
 
 def tracks_and_tracks(embedded: Embedded, part: str, tagset: str, seed: int) -> Pairs | None:
-    """Tracks of different groups that share a tag of a tagset, or do not; and, beside these, tracks of one group."""
+    """Tracks of different clusters that share a tag of a tagset, or do not; and, beside these, tracks of one cluster.
+
+    A cluster is what artists and groups connect, as everywhere.
+    """
     found = embedded.vectors(part)
     rows = drawn(len(found.track_ids), TRACKS, seed)
     ids = [found.track_ids[row] for row in rows]
-    manifest = embedded.part(part).select(ids)
+    whole = embedded.part(part)
+    manifest = whole.select(ids)
     if tagset not in set(manifest.tags["tagset"]):
         return None
     alike = shared(manifest, tagset, ids)
     tagged = alike.diagonal()
-    groups = np.array(groups_of(manifest, ids))
-    together = groups[:, None] == groups
+    clusters = np.array(clusters_of(whole, ids))
+    together = clusters[:, None] == clusters
     once = np.triu(np.ones((len(ids), len(ids)), dtype=bool), 1)
     cosines = found.vectors[rows] @ found.vectors[rows].T
     pairs = once & ~together & tagged[:, None] & tagged
     named = {f"the same {tagset}": cosines[pairs & alike], f"another {tagset}": cosines[pairs & ~alike]}
-    return compared("Tracks and tracks", named, {"the same group": cosines[once & together]})
+    return compared("Tracks and tracks", named, {"the same artist or group": cosines[once & together]})
 
 
 def compared(title: str, named: Mapping[str, Numbers], more: Mapping[str, Numbers] | None = None) -> Pairs | None:

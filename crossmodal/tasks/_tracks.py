@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crossmodal.data.groups import groups_of
+from crossmodal.data.groups import clusters_of
 from crossmodal.data.manifest import Manifest
 from crossmodal.errors import InputError
 from crossmodal.judgement import Measured, Units
@@ -46,10 +46,10 @@ def tagsets_to_judge(
     Args:
         manifest: the part that is judged.
         tagsets: their names; None for all.
-        apart: whether the tracks of a track's own group are no candidates.
+        apart: whether what artists and groups connect with a track is no candidate.
     """
     ids = list(manifest.tracks["track_id"])
-    others = ~_no_candidates(groups_of(manifest, ids), apart)
+    others = ~_no_candidates(clusters_of(manifest, ids), apart)
     names = sorted(manifest.tags["tagset"].unique()) if tagsets is None else tagsets
     why = {name: _reason(shared(manifest, name, ids), annotated(manifest, name, ids), others) for name in names}
     return [name for name in why if not why[name]], {name: reason for name, reason in why.items() if reason}
@@ -63,6 +63,8 @@ def reasons(left_out: Mapping[str, str]) -> str:
 def _reason(related: Bools, known: Bools, others: Bools) -> str:
     """Why a tagset cannot be judged, or nothing."""
     candidates = others & known & known[:, None]
+    if not candidates.any():
+        return "artists and groups connect all tracks that are annotated with it, so none has a candidate"
     asked = (related & candidates).any(axis=1)
     if not asked.any():
         return "no track shares a tag with a candidate"
@@ -102,10 +104,10 @@ class Near:
             ids: of the tracks.
             vectors: of the tracks.
             cutoffs: of precision@k; left out where a track has not more candidates than k.
-            apart: whether the tracks of a track's own group are no candidates.
+            apart: whether what artists and groups connect with a track is no candidate.
         """
         known = [*map(int, np.flatnonzero(annotated(manifest, tagset, ids)))]
-        exclude = _no_candidates(groups_of(manifest, [ids[row] for row in known]), apart)
+        exclude = _no_candidates(clusters_of(manifest, [ids[row] for row in known]), apart)
         relevance = shared(manifest, tagset, ids)[np.ix_(known, known)]
         items, relevant = (~exclude).sum(axis=1), (relevance & ~exclude).sum(axis=1)
         scores, names = vectors[known] @ vectors[known].T, [ids[row] for row in known]
@@ -143,7 +145,7 @@ def mean_of_tagsets(units: Units, every: Sequence[Near], measure: str) -> Measur
     return units.statistics(means, corrected=False, chance=chance, **counts)[measure]
 
 
-def _no_candidates(groups: Sequence[str], apart: bool) -> Bools:
-    """Of each track: itself, or its whole group."""
-    names = np.array(groups)
+def _no_candidates(clusters: Sequence[str], apart: bool) -> Bools:
+    """Of each track: itself, or its whole cluster."""
+    names = np.array(clusters)
     return names[:, None] == names if apart else np.eye(len(names), dtype=bool)

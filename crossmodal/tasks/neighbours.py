@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 
 class Neighbours(Task):
-    """Whole tracks against the tracks of other groups by cosine; relevant is what shares a tag of a tagset.
+    """Whole tracks against those of other artists and groups by cosine; relevant is what shares a tag of a tagset.
 
-    The tracks of the query's own group (album, artist) are no candidates: they would be found by their production.
-    Tracks that are not annotated with a tagset take no part in it. ``map`` is the mean over tagsets; those in which no
-    candidate is relevant, or all are, are ``left_out``. Intervals: bootstrap over the queries, clustered by artist
-    and group.
+    What artists and groups (albums) connect with a track (`crossmodal.data.groups.clusters_of`) is no candidate for it:
+    it would be found by its production, voice or player (Pampalk, Flexer and Widmer, "Improvements of audio-based music
+    similarity and genre classification", ISMIR 2005). Tracks that are not annotated with a tagset take no part in it.
+    ``map`` is the mean over tagsets; those in which no candidate is relevant, or all are, are ``left_out``. Intervals:
+    bootstrap over the queries, clustered by artist and group.
 
     Args:
         tagsets: those that are judged, each by itself; all of the part's if None.

@@ -33,7 +33,8 @@ class Retrieval(Task):
 
     - ``text_to_audio``: a text finds the tracks it is about, among all.
     - ``audio_to_text``: a track finds the texts about it, among those of the kind and language.
-    - ``audio_to_audio``: a track finds the tracks that share a text with it, among the others.
+    - ``audio_to_audio``: a track finds the tracks that share a text with it, among all others, those of its own artist
+      and group too: they are what a review of an album is about. `crossmodal.tasks.neighbours` leaves them out.
     - ``text_to_text``: a text finds the other texts about one of its tracks, among the manifest's own of every kind
       and language; a tag's sentence finds those about the very same tracks, among the tags' sentences.
       ``<language>_to_<language>`` is among the texts of the latter, in fewer measures.

@@ -36,8 +36,8 @@ class TagsetPrecision(Task):
     Args:
         tagsets: those that are judged, each by itself; all of the part's if None.
         cutoffs: k of precision@k; 1, 2, 5, 10, ... 1000 if None.
-        exclude_group: the tracks of the query's own group (album, artist) are no candidates: they would be found by
-            their production.
+        exclude_group: what artists and groups (albums) connect with a track is no candidate for it, as in
+            `crossmodal.tasks.neighbours`.
         draws: of the bootstrap; 0 for none.
         seed: of the bootstrap.
     """

@@ -10,10 +10,13 @@ import pandas as pd
 import pytest
 import stands
 
+from crossmodal.data.manifest import Manifest
 from crossmodal.embedding import Vectors
+from crossmodal.errors import InputError
 from crossmodal.judgement import Judgement, Units
 from crossmodal.tasks._frozen import labelled
 from crossmodal.tasks._tagsets import tagsets_of
+from crossmodal.tasks._tracks import Near
 from crossmodal.tasks.fine_tune import TRACKS
 from crossmodal.tasks.key import Key
 from crossmodal.tasks.limited_labels import LimitedLabels
@@ -77,7 +80,13 @@ def test_all_figures_are_over_clusters(task: Task) -> None:
     assert any(figure.low is not None and figure.low < figure.high for figure in made.metrics.values())
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: type(task).__name__)
+@pytest.mark.parametrize("task", [Neighbours(), TagsetPrecision()], ids=lambda task: type(task).__name__)
+def test_in_one_cluster_no_track_has_a_neighbour(task: Task) -> None:
+    with pytest.raises(InputError, match="no tagset to judge: instrument: artists and groups connect all tracks"):
+        task.evaluate(ONE, "test")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("task", [*TASKS[:2], *TASKS[4:]], ids=lambda task: type(task).__name__)
 def test_one_cluster_has_figures_without_intervals(task: Task) -> None:
     whole: Judgement = task.evaluate(THREES, "test")  # type: ignore[arg-type]
     made: Judgement = task.evaluate(ONE, "test")  # type: ignore[arg-type]
@@ -105,3 +114,24 @@ def units(data: Stand) -> Units:
     """Of a tagset's tracks."""
     tagset = tagsets_of(data, None, "test")[0][0]  # type: ignore[arg-type]
     return labelled(data, "test", tagset, "features", TRACKS, 0).units(9, 0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("task", [Neighbours(draws=0), TagsetPrecision(cutoffs=[1], draws=0)], ids=["map", "precision"])
+def test_other_albums_of_an_artist_are_no_candidates(task: Task) -> None:
+    artists = [f"artist {row // 4}" for row in range(60)]  # two groups each
+    made: Judgement = task.evaluate(stand(artists), "test")  # type: ignore[arg-type]
+    assert {figure.candidates for figure in made.metrics.values()} == {56}
+
+
+def test_an_artist_is_not_found_by_the_other_album() -> None:
+    albums, artists = ["x1", "x1", "x2", "x2", *"yzvw"], ["X", "X", "X", "x", *"yzvw"]
+    names, tags = [f"t{row}" for row in range(8)], list("ababbaab")
+    tracks = pd.DataFrame({"track_id": names, "path": "", "group": albums, "artist": artists})
+    manifest = Manifest.build(tracks, tags=pd.DataFrame({"track_id": names, "tagset": "g", "tag": tags}))
+    # each of X is nearest to the one of the other album with its tag, of the others to one without
+    angles = np.array([0, 1.0, 0.1, 1.1, 0.25, 1.25, 2.2, 2.3])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    near = Near.of(manifest, "g", names, vectors, [1])
+    assert near.values["precision@1"][:4].tolist() == [0, 0, 0, 0]
+    assert near.items.tolist() == [4, 4, 4, 4, 7, 7, 7, 7]
+    assert Near.of(manifest, "g", names, vectors, [1], apart=False).values["precision@1"][:4].tolist() == [1, 1, 1, 1]
