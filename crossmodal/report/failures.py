@@ -41,7 +41,7 @@ def extremes(listener: Listener, name: str, table: pd.DataFrame) -> Extremes | N
     """The best and the worst queries of a table ``queries/<direction>``, with what they found; None if it has none.
 
     A row is a query, its words or its track; its measures stand in columns. The rows of a query that stands there
-    again, of other candidates, are passed over.
+    again, of other candidates or in another language, are passed over.
     """
     direction = name.removeprefix("queries/")
     measures = [column for column in table.columns if column not in ABOUT]

@@ -61,7 +61,7 @@ class Listener:
 
     @cached_property
     def texts(self) -> pd.DataFrame:
-        """The part's texts, each wording once: text, kind, language, and ``tracks``, the set of those it is about."""
+        """The part's texts, each wording once a kind and language: text, kind, language, and ``tracks`` it is about."""
         return pd.DataFrame(own_queries(self.manifest), columns=Query._fields)
 
     @cached_property

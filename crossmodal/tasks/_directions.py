@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crossmodal.data.manifest import same_words
 from crossmodal.tasks._queries import TAGS, Query, about, subsets, topics
 from crossmodal.tasks._rankings import Asked, Ranking
 
@@ -116,12 +117,14 @@ def audio_to_audio(view: View) -> Ranked:
 def text_to_text(view: View) -> Ranked:
     """Texts against the other texts, of all languages and of each; the tags' sentences are apart from the others.
 
-    Relevant is what shares a track; of the tags' sentences, what is about the very same tracks.
+    Relevant is what shares a track; of the tags' sentences, what is about the very same tracks. The same words,
+    such as a name that languages share, are no other text.
     """
     tracks, keys = view.relevance.astype(np.float32), np.array(view.keys)
+    words = np.array([same_words(query.text) for query in view.queries])
     relevance = np.where(view.from_tags, keys[:, None] == keys, tracks @ tracks.T > 0)
     scores = view.texts @ view.texts.T
-    exclude = np.eye(len(keys), dtype=bool) | (view.from_tags[:, None] != view.from_tags)
+    exclude = (words[:, None] == words) | (view.from_tags[:, None] != view.from_tags)
     every = Ranking.of(view.by_text, view.text_ids, scores, relevance, view.cutoffs, exclude)
     return view.of_queries(every, _from_language_to_language(view, every, scores))
 

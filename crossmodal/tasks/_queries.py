@@ -24,12 +24,15 @@ class Query(NamedTuple):
 
 
 def own_queries(manifest: Manifest) -> list[Query]:
-    """The manifest's texts, each wording once, in the order in which they first stand."""
+    """The manifest's texts, each wording once a kind and language, in the order in which they first stand.
+
+    Texts of the same words are about the tracks of all of them, whatever their kind and language.
+    """
     about = manifest.relevance()
-    found: dict[str, Query] = {}
+    found: dict[tuple[str, str, str], Query] = {}
     columns = manifest.texts[["text_id", "text", "kind", "language"]]
     for text_id, text, kind, language in columns.itertuples(index=False):
-        found.setdefault(same_words(text), Query(text, kind, language, about[text_id]))
+        found.setdefault((same_words(text), kind, language), Query(text, kind, language, about[text_id]))
     return list(found.values())
 
 

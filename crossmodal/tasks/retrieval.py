@@ -26,18 +26,20 @@ if TYPE_CHECKING:
 class Retrieval(Task):
     """Whole tracks and whole texts by cosine, in every direction, over all tracks of the part.
 
-    Texts of the same words are one query. The figures without a kind are over the manifest's own texts of every kind;
-    those of a kind, and of a kind and language, stand beside them, so that sentences made from templates or tags can
-    be told from human words. Intervals: bootstrap over queries with the candidates fixed, clustered by the artist and
-    group of the tracks they are about; a tag's sentences are one cluster.
+    Texts of the same words, kind and language are one query; it is about the tracks of all texts of these words, of
+    whatever kind and language. The figures without a kind are over the manifest's own texts of every kind; those of a
+    kind, and of a kind and language, stand beside them, so that sentences made from templates or tags can be told from
+    human words. Intervals: bootstrap over queries with the candidates fixed, clustered by the artist and group of the
+    tracks they are about; a tag's sentences are one cluster.
 
     - ``text_to_audio``: a text finds the tracks it is about, among all.
     - ``audio_to_text``: a track finds the texts about it, among those of the kind and language.
     - ``audio_to_audio``: a track finds the tracks that share a text with it, among all others, those of its own artist
       and group too: they are what a review of an album is about. `crossmodal.tasks.neighbours` leaves them out.
-    - ``text_to_text``: a text finds the other texts about one of its tracks, among the manifest's own of every kind
-      and language; a tag's sentence finds those about the very same tracks, among the tags' sentences.
-      ``<language>_to_<language>`` is among the texts of the latter, in fewer measures.
+    - ``text_to_text``: a text finds the texts of other words about one of its tracks, among the manifest's own of every
+      kind and language; a tag's sentence finds those about the very same tracks, among the tags' sentences. The same
+      words are no candidate, in whatever language. ``<language>_to_<language>`` is among the texts of the latter, in
+      fewer measures.
 
     A language's figures have a ``drop`` against the pivot's: by how much they are lower, over the pairs of queries that
     ask for the same. These are texts of a kind about the very same tracks, such as the sentences of a tag; or, of audio
@@ -108,8 +110,8 @@ def answers(embedded: Embedded, part: str = "test") -> pd.DataFrame:
     """What each text of a part finds, to look at one by one; sentences of the tags where the part has no texts.
 
     Returns:
-        A row a text, each wording once: text, kind, language, tracks (those it is about); rank, from 1, of the first
-        of them; ``right``, which one that is; ``first``, the track of rank 1.
+        A row a text, each wording once a kind and language: text, kind, language, tracks (those it is about); rank,
+        from 1, of the first of them; ``right``, which one that is; ``first``, the track of rank 1.
     """
     vectors = embedded.vectors(part)
     manifest = embedded.part(part).select(vectors.track_ids)

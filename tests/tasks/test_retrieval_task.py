@@ -26,6 +26,7 @@ TEXTS = [
     ("r4", "t4", "en", "caption", "Same  Words"),
     ("r5", "t5", "tr", "review", "tek"),
 ]
+TEXT_COLUMNS = ["text_id", "track_id", "language", "kind", "text"]
 ABOUT = {"shared": {"t0", "t1"}, "allein": {"t2"}, "same words": {"t3", "t4"}, "tek": {"t5"}}
 
 
@@ -66,7 +67,7 @@ class Stand:
 @pytest.fixture
 def stand() -> Stand:
     tracks = pd.DataFrame({"track_id": TRACKS, "path": TRACKS, "group": ["g0", "g0", "", "g3", "g4", "g5", "g6", "g6"]})
-    texts = pd.DataFrame(TEXTS, columns=["text_id", "track_id", "language", "kind", "text"])
+    texts = pd.DataFrame(TEXTS, columns=TEXT_COLUMNS)
     tags = pd.DataFrame([("t0", "organ"), ("t6", "organ"), ("t7", "sad")], columns=["track_id", "tag"])
     return Stand(Manifest.build(tracks, texts=texts, tags=tags.assign(tagset="any")))
 
@@ -142,6 +143,20 @@ def test_texts_of_the_same_words_are_one_query_about_all_their_tracks(stand: Sta
     assert [query.language for query in queries] == ["en", "de", "en", "tr"]
 
 
+def test_no_language_or_kind_loses_a_query_to_another_of_the_same_words(stand: Stand) -> None:
+    rows = [("a", "t0", "en", "label", "Jazz"), ("b", "t1", "de", "label", "jazz"), ("c", "t2", "de", "review", "Jazz")]
+    texts = pd.DataFrame([*rows, ("d", "t2", "de", "review", " jazz")], columns=TEXT_COLUMNS)
+    jazz = Stand(Manifest.build(stand.manifest.tracks, texts=texts))
+    assert own_queries(jazz.manifest) == [
+        Query(text, kind, language, frozenset({"t0", "t1", "t2"})) for _, _, language, kind, text in rows
+    ]
+    figures = Retrieval(cutoffs=[1], draws=0).evaluate(jazz).metrics  # type: ignore[arg-type]
+    for name, queries in {"": 3, "/label/en": 1, "/label/de": 1, "/review/de": 1}.items():
+        assert figures[f"text_to_audio{name}/recall@1"].queries == queries
+        assert figures[f"audio_to_text{name}/recall@1"].value == 1  # no text is wrong
+    assert not any(name.startswith("text_to_text") for name in figures)  # there are no other words
+
+
 def test_a_tag_is_asked_for_in_every_language(stand: Stand) -> None:
     lexicon = Lexicon.load()
     queries = tag_queries(stand.manifest, seed=0)
@@ -190,14 +205,14 @@ PARALLEL = [
     ("c1", "t4", "en", "review", "bells"),
     ("c2", "t4", "de", "review", "Glocken"),
     ("d1", "t6", "en", "review", "Adagio"),
-    ("d2", "t6", "de", "review", "adagio"),  # the same words are one text, of the first language
+    ("d2", "t6", "de", "review", "adagio"),  # the same words are a query of each language, and no other text
     ("e1", "t7", "de", "review", "nur hier"),
 ]
 
 
 @pytest.fixture
 def parallel(stand: Stand) -> Stand:
-    texts = pd.DataFrame(PARALLEL, columns=["text_id", "track_id", "language", "kind", "text"])
+    texts = pd.DataFrame(PARALLEL, columns=TEXT_COLUMNS)
     return Stand(Manifest.build(stand.manifest.tracks, texts=texts, tags=stand.manifest.tags))
 
 
@@ -209,10 +224,10 @@ def similar(stand: Stand, queries: list[Query]) -> np.ndarray:
 def found_texts(
     scores: np.ndarray, queries: list[Query], asked: Iterable[int], among: Iterable[int]
 ) -> list[list[int]]:
-    """Ranks of the other texts that share a track, among some, by a plain loop."""
+    """Ranks of the texts of other words that share a track, among some, by a plain loop."""
     found = []
     for row in asked:
-        others = [other for other in among if other != row]
+        others = [other for other in among if queries[other].text.lower() != queries[row].text.lower()]
         right = {place for place, other in enumerate(others) if queries[other].tracks & queries[row].tracks}
         if right:
             found.append(ranks(scores[row, others], right))
@@ -223,7 +238,7 @@ def test_texts_find_texts_that_share_a_track(parallel: Stand) -> None:
     figures = Retrieval(cutoffs=[1, 3], tags=False, draws=20).evaluate(parallel).as_dict()  # type: ignore[arg-type]
     queries = own_queries(parallel.manifest)
     scores, every = similar(parallel, queries), range(len(queries))
-    assert len(queries) == 11
+    assert len(queries) == 12
 
     def rows(kind: str = "", language: str = "") -> list[int]:
         return [
@@ -251,7 +266,7 @@ def test_texts_find_texts_that_share_a_track(parallel: Stand) -> None:
             assert figure["queries"] == len(found)
     assert "/review/en_to_tr" in judged
     assert "/review/tr_to_tr" not in judged
-    assert figures["text_to_text/map"]["candidates"] == 10
+    assert figures["text_to_text/map"]["candidates"] == 11
     assert figures["text_to_text/review/en_to_tr/map"]["candidates"] == 1
     assert figures["text_to_text/review/en_to_tr/map"]["value"] == 1.0
 
@@ -292,7 +307,7 @@ def test_a_language_is_compared_with_the_pivot_where_they_ask_for_the_same(paral
         ]
         expected = bootstrap(lost, groups, 60)
         drop = figures[f"text_to_audio/review/{language}/map"]["drop"]
-        assert (drop["pivot"], drop["pairs"]) == ("en", len(both)) == ("en", {"de": 3, "tr": 1}[language])
+        assert (drop["pivot"], drop["pairs"]) == ("en", len(both)) == ("en", {"de": 4, "tr": 1}[language])
         bounds = [*expected[1:]] if len(set(groups)) > 1 else [None, None]
         assert [drop[key] for key in ("value", "low", "high")] == pytest.approx([expected.mean, *bounds])
     for name, figure in figures.items():
