@@ -23,13 +23,18 @@ Ints = NDArray[np.int64]
 def shared(manifest: Manifest, tagset: str, ids: Sequence[str]) -> Bools:
     """``(tracks, tracks)``: which tracks share a tag of a tagset, in the order of ``ids``."""
     rows = manifest.tags[manifest.tags["tagset"] == tagset]
-    if rows.empty:
+    if rows.empty and tagset not in tagset_names(manifest):
         raise InputError(f"there is no tagset {tagset!r} in the part that is judged")
     places = {track: place for place, track in enumerate(ids)}
     names = {tag: place for place, tag in enumerate(rows["tag"].unique())}
     has = np.zeros((len(ids), len(names)), np.float32)
-    has[rows["track_id"].map(places), rows["tag"].map(names)] = 1
+    has[[places[track] for track in rows["track_id"]], [names[tag] for tag in rows["tag"]]] = 1
     return has @ has.T > 0
+
+
+def tagset_names(manifest: Manifest) -> list[str]:
+    """The tagsets that tracks are annotated with, also those of which none has a tag."""
+    return sorted({*manifest.tags["tagset"], *manifest.annotated["tagset"]})
 
 
 def annotated(manifest: Manifest, tagset: str, ids: Sequence[str]) -> Bools:
@@ -50,7 +55,7 @@ def tagsets_to_judge(
     """
     ids = list(manifest.tracks["track_id"])
     others = ~_no_candidates(clusters_of(manifest, ids), apart)
-    names = sorted(manifest.tags["tagset"].unique()) if tagsets is None else tagsets
+    names = tagset_names(manifest) if tagsets is None else tagsets
     why = {name: _reason(shared(manifest, name, ids), annotated(manifest, name, ids), others) for name in names}
     return [name for name in why if not why[name]], {name: reason for name, reason in why.items() if reason}
 

@@ -19,6 +19,7 @@ from crossmodal.judgement import Judgement, Measured, Units
 from crossmodal.settings import Whole
 from crossmodal.tasks._calibrated import Scored, figures, together
 from crossmodal.tasks._prompted import Tagset, classes, judged, prompt_scores, tagging
+from crossmodal.tasks._tracks import tagset_names
 from crossmodal.types import Task
 from crossmodal.zero_shot import prompt_vectors, unit
 
@@ -116,7 +117,7 @@ class ZeroShot(Task):
         """Those that have a tag which some tracks have and others lack, and by name why the others are left out."""
         ids = embedded.vectors(part).track_ids
         manifest = embedded.part(part).select(ids)
-        there = sorted(manifest.tags["tagset"].unique())
+        there = tagset_names(manifest)
         if unknown := sorted(set(self.tagsets or []) - set(there)):
             raise InputError(f"zero_shot: part {part} has no tagset {listed(unknown)}; it has {listed(there)}")
         every = [Tagset.of(embedded.manifest, manifest, name, ids) for name in self.tagsets or there]

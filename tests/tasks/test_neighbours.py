@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,8 @@ import pytest
 from crossmodal.data.manifest import Manifest
 from crossmodal.errors import InputError
 from crossmodal.tasks.neighbours import Neighbours
+from crossmodal.tasks.tagset_precision import TagsetPrecision
+from crossmodal.types import Task
 
 GROUPS = ["a", "a", "b", "b", "", "c", "c", "d"]
 TAGS = {
@@ -110,3 +112,15 @@ def test_what_cannot_be_judged_is_told() -> None:
         Neighbours(["moood"]).evaluate(Stand()).as_dict()
     with pytest.raises(InputError, match="part test has no tagset to judge: place: no track shares a tag"):
         Neighbours(["place"]).evaluate(Stand()).as_dict()
+
+
+@pytest.mark.parametrize("task", [Neighbours(draws=0), TagsetPrecision(cutoffs=[1], draws=0)])
+def test_a_tagset_of_which_no_track_has_a_tag_is_left_out(task: Task) -> None:
+    stand = Stand()
+    nothing = pd.DataFrame({"track_id": stand.manifest.tracks["track_id"], "tagset": "nothing"})
+    annotated = pd.concat([stand.manifest.annotated, nothing])
+    stand.manifest = replace(stand.manifest, annotated=annotated)
+    left_out = task.evaluate(stand).left_out  # type: ignore[arg-type]
+    assert left_out["nothing"] == "no track shares a tag with a candidate"
+    with pytest.raises(InputError, match="no tagset to judge: nothing: no track shares"):
+        type(task)(["nothing"]).evaluate(stand)  # type: ignore[call-arg, arg-type]

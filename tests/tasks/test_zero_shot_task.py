@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 
@@ -247,6 +248,19 @@ def test_a_tagset_without_figures_is_left_out(stand: Stand, named: list[str] | N
     assert found.left_out == dict.fromkeys(lacking, "no tag that some of its tracks have and others lack")
     assert "text_to_audio/mood/map" in found.metrics
     assert "text_to_audio/same/map" not in found.metrics
+
+
+@pytest.mark.parametrize("of_others", [True, False])
+def test_a_tagset_without_a_tag_in_the_part_is_left_out(of_others: bool) -> None:
+    stand = Stand()
+    for part, manifest in stand.manifests.items():
+        nothing = manifest.tracks[["track_id"]].assign(tagset="nothing")
+        tags = nothing.iloc[:5].assign(tag="rare") if part == "valid" and of_others else nothing.iloc[:0].assign(tag="")
+        annotated = pd.concat([manifest.annotated, nothing])
+        stand.manifests[part] = replace(manifest, tags=pd.concat([manifest.tags, tags]), annotated=annotated)
+    found = ZeroShot(languages=["en"], draws=0).evaluate(stand)  # type: ignore[arg-type]
+    assert set(found.left_out) == {"same", "nothing"}
+    assert found.left_out["nothing"] == found.left_out["same"]
 
 
 def test_an_experiment_without_words_cannot_have_it() -> None:
