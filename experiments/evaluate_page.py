@@ -135,7 +135,8 @@ def _shown(found: Sequence[System]) -> list[Key]:
             keys |= {
                 (task, metric): None
                 for metric in told["metrics"]
-                if metric == measure or (metric.startswith(direction) and metric.endswith(last))
+                if (task, metric) in system.keys
+                and (metric == measure or (metric.startswith(direction) and metric.endswith(last)))
             }
     return list(keys)
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -114,3 +114,11 @@ def test_the_page_tells_figures_marks_and_refusals_and_nothing_is_done_twice(tin
     changed = {path.parent.name for path, when in written.items() if path.stat().st_mtime_ns != when}
     assert changed == {"near"}
     assert "instrument/map" not in page(again, names, given)
+
+
+def test_a_figure_that_some_seeds_lack_is_no_row(evaluate: ModuleType) -> None:
+    shown = import_module("evaluate_page")._shown
+    metrics = {"g@1%/map": {}, "g@10%/map": {}, "map": {}}
+    evaluation = SimpleNamespace(found={"tasks": {"limited_labels": {"primary": "map", "metrics": metrics}}})
+    keys = [("limited_labels", "g@10%/map"), ("limited_labels", "map")]  # those of every seed
+    assert shown([SimpleNamespace(keys=keys, runs=[SimpleNamespace(evaluation=evaluation)])]) == keys

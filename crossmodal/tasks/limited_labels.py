@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -40,10 +41,11 @@ class LimitedLabels(Task):
     """A head fitted on shares of the labelled training tracks, drawn anew several times.
 
     Every tag keeps its share of the tracks, one at least, so that no tag is lost; where tags are many and rare, a share
-    then holds more tracks than it says. The table ``curve/<tagset>`` tells how many: share, draw, seed, metric, value,
-    tracks. Figures are ``<tagset>@<percent>%/<measure>``, those of `crossmodal.tasks.probe`: the mean over the draws,
-    their standard deviation (``sd``), and an interval from the bootstrap over the judged tracks, clustered by artist
-    and group.
+    then holds more tracks than it says. One that holds no fewer than a larger one would be the same figure by another
+    name: it is ``left_out``, as ``<tagset>@<percent>%``. The table ``curve/<tagset>`` tells how many tracks there are:
+    share, draw, seed, metric, value, tracks. Figures are ``<tagset>@<percent>%/<measure>``, those of
+    `crossmodal.tasks.probe`: the mean over the draws, their standard deviation (``sd``), and an interval from the
+    bootstrap over the judged tracks, clustered by artist and group.
 
     The head makes its choices on valid as everywhere, and never learns from it: it is not fitted again on train and
     valid, which would be more labels than the share says. Choices too need labels: with ``valid: share`` they have as
@@ -108,12 +110,13 @@ class LimitedLabels(Task):
             judged = labelled(embedded, part, tagset.judged, self.layer, self.views.judged, self.seed)
             total = len(self.shares) * self.repeats
             bar = tqdm(self._draws(embedded, tagset, judged.examples), tagset.name, total, unit="draw", leave=False)
-            made = list(bar)
-            for share in self.shares:
-                found = self._measured(tagset, judged, [draw for draw in made if draw.share == share], chosen_on(part))
-                name = f"{tagset.name}@{100 * share:g}%"
+            kept, why = _told_apart(list(bar))
+            judgement.left_out.update({f"{tagset.name}@{percent(share)}": reason for share, reason in why.items()})
+            for share, made in kept.items():
+                found = self._measured(tagset, judged, made, chosen_on(part))
+                name = f"{tagset.name}@{percent(share)}"
                 judgement.metrics.update({f"{name}/{measure}": figure for measure, figure in found.items()})
-            judgement.tables[f"curve/{tagset.name}"] = self._curve(tagset, judged, made)
+            judgement.tables[f"curve/{tagset.name}"] = self._curve(tagset, judged, chain(*kept.values()))
         return judgement
 
     def _draws(self, embedded: Embedded, tagset: Tagset, judged: Examples) -> Iterator[Draw]:
@@ -138,11 +141,11 @@ class LimitedLabels(Task):
         self, tagset: Tagset, judged: Labelled, made: list[Draw], more: dict[str, Any]
     ) -> dict[str, Measured]:
         units = judged.units(self.draws, self.seed)
-        told = {"share": made[0].share, "repeats": len(made), "tracks": float(np.mean([draw.tracks for draw in made]))}
+        told = {"share": made[0].share, "repeats": len(made), "tracks": mean_tracks(made)}
         scores = [draw.scores for draw in made]
         return _measures.measured(tagset, judged.examples.truth, scores, units, self.measures, told | more)
 
-    def _curve(self, tagset: Tagset, judged: Labelled, made: list[Draw]) -> pd.DataFrame:
+    def _curve(self, tagset: Tagset, judged: Labelled, made: Iterable[Draw]) -> pd.DataFrame:
         """A row for each draw and metric."""
         rows = []
         for draw in made:
@@ -150,3 +153,28 @@ class LimitedLabels(Task):
             about = {"share": draw.share, "draw": draw.number, "seed": draw.seed, "tracks": draw.tracks}
             rows += [about | {"metric": name, "value": value} for name, value in values.items()]
         return pd.DataFrame(rows, columns=["share", "draw", "seed", "metric", "value", "tracks"])
+
+
+def mean_tracks(made: Sequence[Draw]) -> float:
+    """How many tracks the draws of a share hold."""
+    return float(np.mean([draw.tracks for draw in made]))
+
+
+def percent(share: float) -> str:
+    """A share as figures are named after it."""
+    return f"{100 * share:g}%"
+
+
+def _told_apart(every: Sequence[Draw]) -> tuple[dict[float, list[Draw]], dict[float, str]]:
+    """The draws of each share, and why others are left out: they hold no fewer tracks than a larger one."""
+    kept: dict[float, list[Draw]] = {}
+    why: dict[float, str] = {}
+    for share in sorted({draw.share for draw in every}, reverse=True):
+        made = [draw for draw in every if draw.share == share]
+        larger, tracks = min(kept, default=share), mean_tracks(made)
+        if kept and tracks >= mean_tracks(kept[larger]):
+            most = f"the {mean_tracks(kept[larger]):g} of {percent(larger)}"
+            why[share] = f"every tag keeps a track, so it holds {tracks:g} tracks, no fewer than {most}"
+        else:
+            kept[share] = made
+    return dict(sorted(kept.items())), dict(sorted(why.items()))

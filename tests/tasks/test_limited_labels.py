@@ -134,3 +134,16 @@ def test_valid_may_be_as_limited_and_groups_are_drawn_as_wholes() -> None:
 def test_impossible_settings_are_refused(settings: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         LimitedLabels(**settings)
+
+
+def test_a_share_that_holds_no_fewer_tracks_than_a_larger_one_is_left_out() -> None:
+    shares = [0.01, 0.02, 0.05, 0.2, 1.0]  # of 120 tracks with one of three tags: 3, 3, 6, 24, 120
+    task = LimitedLabels(["instrument"], HEAD, shares=shares, repeats=2, draws=0, measures=["accuracy"])
+    found = task.evaluate(stand(1.0))
+    tracks = {name: figure.more["tracks"] for name, figure in found.metrics.items()}
+    assert tracks == {f"instrument@{name}%/accuracy": size for name, size in ((2, 3), (5, 6), (20, 24), (100, 120))}
+    why = "every tag keeps a track, so it holds 3 tracks, no fewer than the 3 of 2%"
+    assert found.left_out == {"instrument@1%": why}
+    assert set(found.tables["curve/instrument"]["share"]) == {0.02, 0.05, 0.2, 1.0}
+    alike = LimitedLabels(["instrument"], HEAD, shares=[0.001, 0.01, 0.02], repeats=1, draws=0).evaluate(stand(1.0))
+    assert alike.left_out == dict.fromkeys(["instrument@0.1%", "instrument@1%"], why)
