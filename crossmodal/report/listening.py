@@ -62,7 +62,7 @@ class Listener:
     @cached_property
     def texts(self) -> pd.DataFrame:
         """The part's texts, each wording once a kind and language: text, kind, language, and ``tracks`` it is about."""
-        return pd.DataFrame(own_queries(self.manifest), columns=Query._fields)
+        return pd.DataFrame(own_queries(self.manifest), columns=Query._fields).drop(columns="unknown")
 
     @cached_property
     def text_vectors(self) -> Floats:

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crossmodal.data.manifest import same_words
-from crossmodal.tasks._queries import TAGS, Query, about, subsets, topics
+from crossmodal.tasks._queries import TAGS, Query, about, subsets, topics, unknown
 from crossmodal.tasks._rankings import Asked, Ranking
 
 Floats = NDArray[np.floating]
@@ -55,6 +55,11 @@ class View:
         return about(self.queries, self.track_ids)
 
     @cached_property
+    def unknown(self) -> Bools:
+        """``(queries, tracks)``: of which tracks it is not known whether a text is about them."""
+        return unknown(self.queries, self.track_ids)
+
+    @cached_property
     def keys(self) -> list[str]:
         """What each text is about."""
         return topics(self.queries)
@@ -90,18 +95,21 @@ class View:
 
 
 def text_to_audio(view: View) -> Ranked:
-    """Texts against all tracks."""
-    scores = view.texts @ view.tracks.T
-    return view.of_queries(Ranking.of(view.by_text, view.track_ids, scores, view.relevance, view.cutoffs), {})
+    """Texts against all tracks; a tag's sentences against those of which it is known whether they have it."""
+    matrices = view.texts @ view.tracks.T, view.relevance
+    return view.of_queries(Ranking.of(view.by_text, view.track_ids, *matrices, view.cutoffs, view.unknown), {})
 
 
 def audio_to_text(view: View) -> Ranked:
-    """Tracks against the texts, all the manifest's own, of each kind, and of each kind and language."""
+    """Tracks against the texts, all the manifest's own, of each kind, and of each kind and language.
+
+    Sentences of tags of which it is not known whether a track has them are no candidates for it.
+    """
     found: dict[str, Ranking] = {}
     for name, rows in subsets(view.queries).items():
         ids, among = [view.text_ids[row] for row in rows], sorted(view.keys[row] for row in rows)
         matrices = view.tracks @ view.texts[rows].T, view.relevance[rows].T
-        found[name] = Ranking.of(view.by_track, ids, *matrices, view.cutoffs, among=among)
+        found[name] = Ranking.of(view.by_track, ids, *matrices, view.cutoffs, view.unknown[rows].T, among)
     tables = [ranking.table(name[1:]) for name, ranking in found.items() if name.count("/") < 2]
     return Ranked(found, {}, pd.concat(tables))
 

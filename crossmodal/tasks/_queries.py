@@ -15,12 +15,13 @@ TAGS = "tags"  # the kind of the queries that the lexicon makes: a sentence for 
 
 
 class Query(NamedTuple):
-    """A text that is asked: its words, kind and language, and the set of tracks it is about."""
+    """A text that is asked: words, kind, language, the tracks it is about, and those of which that is unknown."""
 
     text: str
     kind: str
     language: str
     tracks: frozenset[str]
+    unknown: frozenset[str] = frozenset()
 
 
 def own_queries(manifest: Manifest) -> list[Query]:
@@ -37,14 +38,27 @@ def own_queries(manifest: Manifest) -> list[Query]:
 
 
 def tag_queries(manifest: Manifest, seed: int) -> list[Query]:
-    """A sentence for every tag, in every language of the lexicon, about all the tracks that have the tag."""
+    """A sentence for every tag, in every language of the lexicon, about all the tracks that have the tag.
+
+    Tagsets that have the same tag ask for it together; of tracks that are annotated with none of them, it is unknown.
+    """
     lexicon, rng = Lexicon.load(), np.random.default_rng(seed)
     tagged = {tag: frozenset(tracks) for tag, tracks in manifest.tags.groupby("tag")["track_id"]}
+    unknown = _unknown(manifest)
     return [
-        Query(lexicon.sentence([str(tag)], language, rng), TAGS, language, tracks)
+        Query(lexicon.sentence([str(tag)], language, rng), TAGS, language, tracks, unknown[str(tag)])
         for tag, tracks in tagged.items()
         for language in lexicon.languages
     ]
+
+
+def _unknown(manifest: Manifest) -> dict[str, frozenset[str]]:
+    """Of each tag the tracks that are annotated with no tagset that has it; one set for all tags of equal tagsets."""
+    annotated = {name: set(tracks) for name, tracks in manifest.annotated.groupby("tagset")["track_id"]}
+    tagsets = {str(tag): frozenset(names) for tag, names in manifest.tags.groupby("tag")["tagset"]}
+    every = set(manifest.tracks["track_id"])
+    found = {names: frozenset(every.difference(*(annotated[name] for name in names))) for names in tagsets.values()}
+    return {tag: found[names] for tag, names in tagsets.items()}
 
 
 def topics(queries: Sequence[Query]) -> list[str]:
@@ -60,6 +74,12 @@ def about(queries: Sequence[Query], track_ids: Sequence[str]) -> NDArray[np.bool
     for row, query in enumerate(queries):
         found[row, [places[track] for track in query.tracks]] = True
     return found
+
+
+def unknown(queries: Sequence[Query], track_ids: Sequence[str]) -> NDArray[np.bool_]:
+    """``(queries, tracks)``: which tracks are no candidates of each query, since it is not known what is right."""
+    rows = {tracks: np.isin(track_ids, list(tracks)) for tracks in {query.unknown for query in queries}}
+    return np.stack([rows[query.unknown] for query in queries])
 
 
 def subsets(queries: Sequence[Query]) -> dict[str, list[int]]:

@@ -15,7 +15,7 @@ from crossmodal.judgement import Judgement, Measured
 from crossmodal.metrics import retrieval as metrics
 from crossmodal.settings import Count, Whole
 from crossmodal.tasks._directions import DIRECTIONS, Direction, View, ranked
-from crossmodal.tasks._queries import Query, about, own_queries, tag_queries
+from crossmodal.tasks._queries import Query, about, own_queries, tag_queries, unknown
 from crossmodal.tasks._rankings import RANK, Ranking
 from crossmodal.types import Task
 
@@ -32,14 +32,18 @@ class Retrieval(Task):
     human words. Intervals: bootstrap over queries with the candidates fixed, clustered by the artist and group of the
     tracks they are about; a tag's sentences are one cluster.
 
-    - ``text_to_audio``: a text finds the tracks it is about, among all.
-    - ``audio_to_text``: a track finds the texts about it, among those of the kind and language.
+    - ``text_to_audio``: a text finds the tracks it is about, among all; a tag's sentence among those that are annotated
+      with a tagset that has the tag.
+    - ``audio_to_text``: a track finds the texts about it, among those of the kind and language; of tags, among those of
+      the tagsets that it is annotated with.
     - ``audio_to_audio``: a track finds the tracks that share a text with it, among all others, those of its own artist
       and group too: they are what a review of an album is about. `crossmodal.tasks.neighbours` leaves them out.
     - ``text_to_text``: a text finds the texts of other words about one of its tracks, among the manifest's own of every
       kind and language; a tag's sentence finds those about the very same tracks, among the tags' sentences. The same
       words are no candidate, in whatever language. ``<language>_to_<language>`` is among the texts of the latter, in
       fewer measures.
+
+    Where queries differ in their candidates, ``candidates`` is the largest number; chance is of each query's own.
 
     A language's figures have a ``drop`` against the pivot's: by how much they are lower, over the pairs of queries that
     ask for the same. These are texts of a kind about the very same tracks, such as the sentences of a tag; or, of audio
@@ -119,9 +123,14 @@ def answers(embedded: Embedded, part: str = "test") -> pd.DataFrame:
     texts = embedded.texts([query.text for query in queries])
     order = metrics.id_order(vectors.track_ids)  # of equal tracks the first is the one that the ranking has first
     ids = np.array(vectors.track_ids)[order]
-    scores, relevance = (texts @ vectors.vectors.T)[:, order], about(queries, vectors.track_ids)[:, order]
-    return pd.DataFrame(queries, columns=list(Query._fields)).assign(
-        rank=metrics.per_query(scores, relevance, list(ids))["median_rank"].astype(int),
-        right=ids[np.where(relevance, scores, -np.inf).argmax(axis=1)],
-        first=ids[scores.argmax(axis=1)],
+    scores, relevance = (texts @ vectors.vectors.T)[:, order], about(queries, list(ids))
+    exclude = unknown(queries, list(ids))
+    return (
+        pd.DataFrame(queries, columns=list(Query._fields))
+        .assign(
+            rank=metrics.per_query(scores, relevance, list(ids), exclude)["median_rank"].astype(int),
+            right=ids[np.where(relevance, scores, -np.inf).argmax(axis=1)],
+            first=ids[np.where(exclude, -np.inf, scores).argmax(axis=1)],
+        )
+        .drop(columns="unknown")
     )

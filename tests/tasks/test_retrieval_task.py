@@ -168,6 +168,54 @@ def test_a_tag_is_asked_for_in_every_language(stand: Stand) -> None:
     assert tag_queries(stand.manifest, seed=0) == queries
 
 
+def partly(stand: Stand) -> tuple[Stand, dict[str, set[str]], dict[str, set[str]]]:
+    """Three tagsets that annotate some of the tracks each; of each tag who has it, and of whom that is known."""
+    rows = [("t0", "a", "organ"), ("t1", "a", "sad"), ("t2", "a", "organ"), ("t4", "b", "organ"), ("t6", "c", "bells")]
+    annotated = [
+        (f"t{row}", name) for name, known in (("a", range(4)), ("b", (3, 4, 5)), ("c", (5, 6))) for row in known
+    ]
+    manifest = Manifest.build(
+        stand.manifest.tracks,
+        tags=pd.DataFrame(rows, columns=["track_id", "tagset", "tag"]),
+        annotated=pd.DataFrame(annotated, columns=["track_id", "tagset"]),
+    )
+    has = {tag: {track for track, _, own in rows if own == tag} for tag in ("organ", "sad", "bells")}
+    of = {tag: {name for _, name, own in rows if own == tag} for tag in has}
+    return Stand(manifest), has, {tag: {track for track, name in annotated if name in of[tag]} for tag in has}
+
+
+def test_tracks_of_which_a_tag_is_not_known_are_no_candidates(stand: Stand) -> None:
+    data, has, known = partly(stand)
+    assert known == {"organ": set(TRACKS[:6]), "sad": set(TRACKS[:4]), "bells": {"t5", "t6"}}  # of t7 none
+    made = Retrieval(cutoffs=[1, 3], draws=0, directions=["text_to_audio", "audio_to_text"]).evaluate(data)  # type: ignore[arg-type]
+    queries = tag_queries(data.manifest, seed=0)
+    tag = [next(tag for tag, tracks in has.items() if tracks == query.tracks) for query in queries]
+    scores = data.texts([query.text for query in queries]) @ data.vectors("test").vectors.T
+    found, chance = [], []
+    for row, name in enumerate(tag):
+        among = sorted(known[name])
+        places = {place for place, track in enumerate(among) if track in has[name]}
+        found.append(ranks(scores[row, [TRACKS.index(track) for track in among]], places))
+        chance.append(min(3, len(among)) * len(places) / len(among) / min(3, len(places)))
+    figure = made.metrics["text_to_audio/tags/recall@3"]
+    assert figure.value == pytest.approx(capped(found, 3))
+    assert figure.chance == pytest.approx(np.mean(chance))
+    assert (figure.queries, figure.candidates) == (18, 6)
+    assert made.metrics["text_to_audio/tags/map"].value == pytest.approx(np.mean([*map(average_precision, found)]))
+    found = []
+    for column, track in enumerate(TRACKS):
+        among = [row for row, name in enumerate(tag) if track in known[name]]
+        places = {place for place, row in enumerate(among) if track in has[tag[row]]}
+        if places:
+            found.append(ranks(scores[among, column], places))
+    figure = made.metrics["audio_to_text/tags/map"]
+    assert figure.value == pytest.approx(np.mean([*map(average_precision, found)]))
+    assert (figure.queries, figure.candidates) == (len(found), 12) == (5, 12)
+    table = answers(data)  # type: ignore[arg-type]
+    assert list(table) == ["text", "kind", "language", "tracks", "rank", "right", "first"]
+    assert all(track in known[name] for track, name in zip(table["first"], tag, strict=True))
+
+
 def test_without_words_there_is_nothing_to_ask_with(stand: Stand) -> None:
     bare = Stand(Manifest.build(stand.manifest.tracks))
     with pytest.raises(InputError, match="retrieval: part test of split s has neither texts nor tags"):
