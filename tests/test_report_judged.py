@@ -257,7 +257,7 @@ def test_pairs_of_tracks_are_apart_by_tag_and_by_artist_and_group(tmp_path):
 def test_neighbours_are_the_nearest_of_other_artists_and_groups(tmp_path):
     manifest = make_manifest(tmp_path, 24, with_sound=0)
     manifest.tracks["group"] = [f"g{n // 2}" for n in range(24)]
-    manifest.tracks["artist"] = [f"artist {n // 4}" for n in range(24)]
+    manifest.tracks["artist"] = [f"artist {n // 12}" for n in range(24)]
     embedded = make_embedded(manifest)
     listener = listening.Listener(embedded, "test", sound.Excerpts(0))
     vectors, place = embedded.vectors("test").vectors, {f"Étude {n}": n for n in range(24)}
@@ -265,7 +265,7 @@ def test_neighbours_are_the_nearest_of_other_artists_and_groups(tmp_path):
         row = place.get(article.title)
         if row is None:
             continue
-        cosines = {n: float(vectors[n] @ vectors[row]) for n in range(24) if n // 4 != row // 4}
+        cosines = {n: float(vectors[n] @ vectors[row]) for n in range(24) if n // 12 != row // 12}
         nearest = sorted(cosines, key=lambda n: -cosines[n])[: listening.FOUND]
         assert [hit["score"] for hit in article.hits] == pytest.approx([cosines[n] for n in nearest])
         assert [hit["right"] for hit in article.hits] == [n % 4 == row % 4 for n in nearest]
