@@ -85,10 +85,10 @@ def unbiased(value: float, samples: Floats) -> Floats:
     return np.asarray(samples - (samples.mean() - value))
 
 
-def within(numbers: ArrayLike, *known: ArrayLike) -> Floats:
-    """Numbers cut to 0 and 1 if all that is known of a measure lies within them; else as they are."""
+def within(numbers: ArrayLike, *known: ArrayLike, least: float = 0.0) -> Floats:
+    """Numbers cut to ``least`` and 1 if all that is known of a measure lies within 0 and 1; else as they are."""
     alike = all(((np.asarray(each) >= 0) & (np.asarray(each) <= 1)).all() for each in known)
-    return np.clip(numbers, 0.0, 1.0) if alike else np.asarray(numbers, dtype=np.float64)
+    return np.clip(numbers, least, 1.0) if alike else np.asarray(numbers, dtype=np.float64)
 
 
 def sampled_means(values: Floats, groups: Sequence[object] | NDArray[np.generic], draws: int, seed: int) -> Floats:

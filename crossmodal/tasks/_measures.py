@@ -59,7 +59,7 @@ def measured(
     measures: Sequence[str] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> dict[str, Measured]:
-    """Each measure's mean over seeds, sampled by the bootstrap over tracks and, where there are several, over seeds.
+    """Each measure's mean over seeds, sampled by the bootstrap over tracks and, where there are several, by `pooled`.
 
     ``more`` tells the standard deviation over seeds (n - 1), where there are several, and the tags that have no figure.
 
@@ -128,8 +128,8 @@ def _sampled(seeds: Sequence[Figures], units: Units) -> NDArray[np.float64]:
 def _over_seeds(values: NDArray[np.float64], samples: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """The samples of several seeds as those of one system, ``(draws,)``; None if one has no figure.
 
-    Which seeds are drawn is drawn from the values: systems that are compared must not draw theirs alike, as if the
-    first seed of one had to do with the first of the other.
+    What seeds add is drawn by the values: systems that are compared must not draw it alike, as if the seeds of one had
+    to do with those of the other.
     """
     if not np.isfinite(samples).all():
         return None

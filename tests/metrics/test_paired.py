@@ -136,29 +136,71 @@ def test_one_seed_has_the_plain_interval() -> None:
     assert found.seeds == 1
 
 
-@pytest.mark.parametrize("seeds", [2, 3, 8])
-def test_pooled_samples_vary_as_units_and_seeds_do_together(seeds: int) -> None:
-    """Of samples that are a unit's part and a seed's, the variance is the sum of both."""
+T = {2: 12.706, 3: 4.303, 8: 2.365}  # of a table of Student's distribution: 97.5 %, one degree less than seeds
+
+
+@pytest.mark.parametrize("seeds", T)
+def test_the_interval_of_seeds_alone_is_student_s(seeds: int) -> None:
+    by_seed = np.random.default_rng(seeds).normal(scale=0.5, size=seeds)
+    found = pooled(by_seed, np.repeat(by_seed[:, None], 400_000, axis=1), seed=1)
+    half = T[seeds] * by_seed.std(ddof=1) / np.sqrt(seeds)
+    assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half), abs=0.03 * half)
+    assert (found.value, found.sd) == pytest.approx((by_seed.mean(), by_seed.std(ddof=1)))
+    again, other = (pooled(by_seed, np.repeat(by_seed[:, None], 400, axis=1), seed=seed).samples for seed in (1, 2))
+    np.testing.assert_array_equal(again, pooled(by_seed, np.repeat(by_seed[:, None], 400, axis=1), seed=1).samples)
+    assert (other != again).any()
+
+
+@pytest.mark.parametrize("seeds", T)
+def test_seeds_add_to_what_units_vary(seeds: int) -> None:
+    """Half of the samples lie within what half of such sums lie within; seeds that agree add nothing."""
     rng = np.random.default_rng(seeds)
-    by_seed = rng.normal(scale=0.5, size=seeds)
-    by_unit = rng.normal(scale=0.3, size=40_000)
-    found = pooled(by_seed, by_seed[:, None] + by_unit, seed=1)
-    assert found.samples.var() == pytest.approx(0.3**2 + by_seed.var(ddof=1) / seeds, rel=0.05)
-    assert found.value == pytest.approx(by_seed.mean())
-    assert found.sd == pytest.approx(by_seed.std(ddof=1))
-    again, other = (pooled(by_seed, by_seed[:, None] + by_unit, seed=seed) for seed in (1, 2))
-    np.testing.assert_array_equal(again.samples, found.samples)
-    assert (other.samples != found.samples).any()
-    alike = pooled([0.4] * seeds, np.tile(by_unit, (seeds, 1)))
-    np.testing.assert_allclose(alike.samples, by_unit, atol=1e-12)  # seeds that agree add nothing
+    by_seed, by_unit = rng.normal(scale=0.5, size=seeds), rng.normal(scale=0.3, size=40_000)
+    found = pooled(by_seed, by_seed[:, None] + by_unit)
+    error = by_seed.std(ddof=1) / np.sqrt(seeds)
+    each = rng.normal(size=(40_000, seeds))  # Student's own: the mean of so many, over its error
+    ratios = each.mean(axis=1) / (each.std(axis=1, ddof=1) / np.sqrt(seeds))
+    expected = np.quantile(by_seed.mean() + by_unit + error * ratios, [0.25, 0.75])
+    assert np.quantile(found.samples, [0.25, 0.75]) == pytest.approx(expected, abs=0.02 * (expected[1] - expected[0]))
+    np.testing.assert_allclose(pooled([0.5] * seeds, np.tile(by_unit, (seeds, 1))).samples, by_unit, atol=1e-12)
 
 
-def test_seeds_of_two_systems_are_drawn_apart() -> None:
+def test_a_difference_of_seeds_alone_is_welch_s() -> None:
+    """By hand: errors 1 and 2 of 2 and 3 seeds; (1 + 4)^2 / (1^2 / 1 + 4^2 / 2) is 25 / 9 degrees; of a table 3.33."""
+    one, other = np.array([-1.0, 1.0]), np.array([-np.sqrt(12), 0.0, np.sqrt(12)])
+    drawn = [np.repeat(each[:, None], 400_000, axis=1) for each in (one, other)]
+    found = paired_bootstrap(one, drawn[0], other, drawn[1])
+    assert (found.low, found.high) == pytest.approx((-3.33 * np.sqrt(5), 3.33 * np.sqrt(5)), rel=0.02)
+    alone = paired_bootstrap(other, drawn[1], 0.0, drawn[0][0] + 1)  # a single seed adds nothing
+    assert (alone.low, alone.high) == pytest.approx((-4.303 * 2, 4.303 * 2), rel=0.02)
+
+
+def test_as_good_systems_whose_seeds_differ_are_not_told_apart() -> None:
     each = np.array([0.1, 0.5, 0.9])
     samples = np.repeat(each[:, None], 500, axis=1)
     found = paired_bootstrap(each, samples, each, samples)
-    assert found.low < -0.2 < 0.2 < found.high  # as good as each other, and as uncertain
+    assert -1 <= found.low < -0.2 < 0.2 < found.high <= 1  # as good as each other, and as uncertain
     assert found.p > 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize("apart", [0.15, 0.5])
+def test_few_seeds_are_wrong_as_rarely_as_they_say(seeds: int, apart: float) -> None:
+    """Of 400 pairs of equal systems whose seeds lie ``apart``, in shares of what lies between tracks."""
+    rng, tracks = np.random.default_rng(seeds), 264
+    told, covered = [], []
+    for trial in range(400):
+        hard, drawn = rng.normal(size=tracks), rng.multinomial(tracks, np.full(tracks, 1 / tracks), size=500)
+        pair = []
+        for _ in range(2):
+            values = hard + 0.5 * rng.normal(size=(seeds, tracks)) + apart * rng.normal(size=(seeds, 1))
+            pair += [values.mean(axis=1), values @ drawn.T / tracks]
+        told.append(paired_bootstrap(*pair, seed=trial).p < 0.05)
+        found = pooled(*pair[:2], seed=trial)
+        covered.append(found.low <= 0 <= found.high)
+    assert np.mean(told) <= 0.06
+    assert np.mean(covered) >= 0.93  # of 0.95, less two standard deviations of 400 trials
 
 
 def test_pooled_samples_keep_the_range_of_a_measure() -> None:
