@@ -2,14 +2,15 @@
 
 A *system* is one run, or several of the same experiment and settings with other seeds, which are pooled: its figure is
 the mean over seeds, and the interval holds that other units, and other seeds, might have been drawn. Every system is
-tested against one of them, the *reference*, by the paired bootstrap, with Holm's correction over the systems of a
-metric. Two figures are compared only if they are of the same units, as many queries and as many candidates; where they
-are not, the cell says so, and there is no test. Nor is there one of fewer groups than `FEWEST`, which is told.
+tested against one of them, the *reference*, by the paired bootstrap, with Holm's correction over all the tests of a
+comparison: of every system and metric that it shows. Two figures are compared only if they are of the same units, as
+many queries and as many candidates; where they are not, the cell says so, and there is no test. Nor is there one of
+fewer groups than `FEWEST`, which is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -94,7 +95,11 @@ def compare(
         )
     cells = {(one.name, key): one.figure(key) for one in found for key in keys if key in one.keys}
     made = Comparison(by_name, reference, keys, cells)
-    return replace(made, cells={place: figure for key in keys for place, figure in _tested(made, key).items()})
+    tests = {place: test for key in keys for place, test in _tests(made, key).items()}
+    adjusted = dict(zip(tests, holm([test.p for test in tests.values()]).tolist(), strict=True))
+    order = [(name, key) for key in keys for name in by_name if (name, key) in cells]
+    tested = {place: replace(cells[place], difference=tests.get(place), p=adjusted.get(place)) for place in order}
+    return replace(made, cells=tested)
 
 
 def _wanted(found: Sequence[System], key: Key, patterns: Sequence[str]) -> bool:
@@ -105,22 +110,19 @@ def _wanted(found: Sequence[System], key: Key, patterns: Sequence[str]) -> bool:
     return any(metric == one["primary"] or metric.endswith(f"/{one['primary']}") for one in told if one)
 
 
-def _tested(made: Comparison, key: Key) -> Mapping[tuple[str, Key], Figure]:
-    """The figures of a metric with their differences from the reference's, where there can be a test."""
-    names = [name for name in made.systems if (name, key) in made.cells]
-    fit = [name for name in names if made.comparable(name, key) and enough(made.cells[name, key].groups)]
+def _tests(made: Comparison, key: Key) -> dict[tuple[str, Key], Difference]:
+    """The differences of a metric's figures from the reference's, where there can be a test."""
+    fit = [name for name in made.systems if made.comparable(name, key) and enough(made.cells[name, key].groups)]
     own = {name: made.systems[name].samples(key) for name in fit}
     rival = own.get(made.reference)
-    tests: dict[str, Difference] = {}
+    tests: dict[tuple[str, Key], Difference] = {}
     for name, samples in own.items():
         if name != made.reference and samples is not None and rival is not None:
             values = made.cells[name, key].values, made.cells[made.reference, key].values
             corrected = all(made.systems[one].corrected(key) for one in (name, made.reference))
             drawn = np.stack(samples), np.stack(rival)
-            tests[name] = paired_bootstrap(values[0], drawn[0], values[1], drawn[1], corrected=corrected)
-    adjusted = dict(zip(tests, holm([test.p for test in tests.values()]).tolist(), strict=True)) if tests else {}
-    found = {name: made.cells[name, key] for name in names}
-    return {(name, key): replace(one, difference=tests.get(name), p=adjusted.get(name)) for name, one in found.items()}
+            tests[name, key] = paired_bootstrap(values[0], drawn[0], values[1], drawn[1], corrected=corrected)
+    return tests
 
 
 def less_is_better(metric: str) -> bool:

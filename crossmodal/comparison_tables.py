@@ -11,7 +11,7 @@ from typing import Any
 
 from crossmodal.comparison import Comparison
 from crossmodal.files import printable, write_json, write_text
-from crossmodal.metrics.paired import enough
+from crossmodal.metrics.paired import enough, least_p
 from crossmodal.systems import LEVEL, Key
 
 BETTER, WORSE, ELSEWHERE = "+", "-", "≠"
@@ -121,13 +121,30 @@ def notes(found: Comparison) -> list[str]:
     several = [f"{name} {len(one.runs)}" for name, one in found.systems.items() if len(one.runs) > 1]
     if several:
         lines.append(f"means over seeds ({', '.join(several)}); the intervals are over tracks or queries, and seeds")
-    if any(figure.difference for figure in found.cells.values()):
-        lines.append(
-            f"{BETTER} better, {WORSE} worse than {found.reference}: paired bootstrap, p below {LEVEL} after Holm's"
-            " correction over the systems of a metric; no sign: not told apart, or no interval and so no test"
-        )
-    lines += _few(found)
+    lines += [*_tested(found), *_few(found)]
     return lines + [line for name in found.systems for line in _apart(found, name)]
+
+
+def _tested(found: Comparison) -> list[str]:
+    """What a sign says, of which systems it speaks as of single checkpoints, and if no test could have given one."""
+    tests = {place: figure.difference for place, figure in found.cells.items() if figure.difference}
+    if not tests:
+        return []
+    number = f"all {len(tests)} tests" if len(tests) > 1 else "the only test"
+    lines = [
+        f"{BETTER} better, {WORSE} worse than {found.reference}: paired bootstrap, p below {LEVEL} after Holm's"
+        f" correction over {number} of this comparison; no sign: not told apart, or no interval and so no test"
+    ]
+    involved = {found.reference, *(name for name, _ in tests)}
+    if single := [name for name, one in found.systems.items() if name in involved and len(one.runs) == 1]:
+        lines.append(
+            f"one seed: {', '.join(single)}; {BETTER} and {WORSE} speak of these checkpoints, not of other trainings of"
+            " the same recipe"
+        )
+    draws = max(len(one[0]) for name, key in tests if (one := found.systems[name].samples(key)))
+    if len(tests) * least_p(draws) >= LEVEL:
+        lines.append(f"of {draws} samples no p is below {LEVEL} after {len(tests)} tests: choose metrics, or draw more")
+    return lines
 
 
 def _few(found: Comparison) -> list[str]:

@@ -56,7 +56,7 @@ class Figure:
         judged_on: names the units, queries and candidates; figures of equal names may be compared. "" if the seeds
             differ in it.
         difference: from the reference; None for the reference itself, and where there can be no test.
-        p: of the difference, corrected.
+        p: of the difference, corrected for all the tests of the comparison.
         values: one a seed.
         groups: how many the units form; of seeds that differ in it the fewest, None where it is not known.
     """

@@ -34,11 +34,11 @@ and judges in half an hour: they show that every protocol runs and what it tells
 
 {seeds} seeds of the training each. A cell is the mean over seeds with its 95 % interval, which holds that other tracks
 (in clusters: artists and groups) and other seeds might have been drawn. `u+` is better than **u**ntrained, `h+` better
-than **h**and-crafted, `u-` and `h-` are worse: paired bootstrap, p below {level} after Holm's correction over the
-systems of the row; no mark says that they are not told apart, that there is no interval, or fewer than 20 clusters.
-Chance is what guesses, or a random order, are expected to reach. The hand-crafted system has no weights: its seeds are
-of the windows that its numbers are standardised by. Not run at all: {elsewhere}, which needs other data than a run was
-trained on.
+than **h**and-crafted, `u-` and `h-` are worse: paired bootstrap, p below {level} after Holm's correction over all that
+the table tests against the one; no mark says that they are not told apart, that there is no interval, or fewer than 20
+clusters. Chance is what guesses, or a random order, are expected to reach. The hand-crafted system has no weights: its
+seeds are of the windows that its numbers are standardised by. Not run at all: {elsewhere}, which needs other data than
+a run was trained on.
 """
 
 

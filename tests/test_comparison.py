@@ -75,7 +75,7 @@ def test_a_better_run_is_told_apart_by_the_paired_bootstrap(make):
     expected = paired_bootstrap(values[0], one.samples[KEY].values, values[1], other.samples[KEY].values)
     cell = found.cells["good", KEY]
     assert cell.difference == expected
-    assert cell.p == expected.p < 0.05
+    assert cell.p == 2 * expected.p < 0.05  # one of two tests
     assert (found.better("good", KEY), found.best(KEY)) == (True, {"good"})
     assert found.cells["bad", KEY].difference is None
     assert found.keys == [KEY, ("probe", "top_50/roc_auc")]  # the primary ones
@@ -132,11 +132,42 @@ def test_equal_runs_are_not_told_apart(make):
     assert "+" not in tables.as_text(found).split("difference")[0]
 
 
-def test_p_is_corrected_over_the_systems_of_a_metric(make):
-    runs = [f"s{n}={make(f's{n}/1', 0.5 + 0.02 * n, overrides=[f'dim={8 + n}'])}" for n in range(4)]
-    found = compare(systems(runs)[0])
-    cells = [found.cells[f"s{n}", KEY] for n in (1, 2, 3)]
-    assert [cell.p for cell in cells] == pytest.approx(holm([cell.difference.p for cell in cells]).tolist())
+def test_p_is_corrected_over_all_that_is_compared(make):
+    runs = [f"s{n}={make(f's{n}/1', 0.5 + 0.005 * n, overrides=[f'dim={8 + n}'])}" for n in range(4)]
+    for metrics, tests in (([], 6), (["text_to_audio/*"], 3)):
+        found = compare(systems(runs)[0], metrics=metrics)
+        cells = [cell for cell in found.cells.values() if cell.difference]
+        each = [cell.difference.p for cell in cells]
+        assert [cell.p for cell in cells] == pytest.approx(holm(each).tolist())
+        assert (len(cells), min(each) < 0.02) == (tests, True)
+        rows = tables.as_dict(found)["figures"]
+        assert [row["p_holm"] for row in rows if row["p"] is not None] == [cell.p for cell in cells]
+        for text in (tables.as_text(found), tables.as_latex(found), tables.as_markdown(found)):
+            assert f"Holm's correction over all {tests} tests of this comparison" in text
+
+
+def test_two_systems_of_two_figures_are_two_tests(make):
+    found = compare(systems([f"a={make('a/1', 0.5)}", f"b={make('b/1', 0.508, 1)}"])[0])
+    one, other = sorted((cell for cell in found.cells.values() if cell.difference), key=lambda cell: cell.difference.p)
+    assert (one.p, other.p) == pytest.approx((2 * one.difference.p, max(2 * one.difference.p, other.difference.p)))
+
+
+def test_more_tests_than_the_samples_can_bear_are_told(make):
+    """Of 200 samples p is 2 / 201 at least: six tests make 0.06 of it."""
+    runs = [f"s{n}={make(f's{n}/1', 0.3 + 0.1 * n, overrides=[f'dim={8 + n}'])}" for n in range(4)]
+    told = "of 200 samples no p is below 0.05 after 6 tests: choose metrics, or draw more"
+    assert told in tables.notes(compare(systems(runs)[0]))
+    assert not any("samples" in note for note in tables.notes(compare(systems(runs)[0], tasks=["probe"])))
+
+
+def test_of_one_seed_signs_speak_of_checkpoints(make):
+    runs = [f"a={make('a/1', 0.5)}", f"b={make('b/1', 0.6, overrides=['dim=8'])}"]
+    again = f"b={make('b/2', 0.6, 1, overrides=['dim=8'])}", f"a={make('a/2', 0.5, 1)}"
+    says = "+ and - speak of these checkpoints, not of other trainings of the same recipe"
+    assert f"one seed: a, b; {says}" in tables.notes(compare(systems(runs)[0]))
+    assert f"one seed: a; {says}" in tables.notes(compare(systems([*runs, again[0]])[0]))
+    assert not any("recipe" in note for note in tables.notes(compare(systems([*runs, *again])[0])))
+    assert not any("recipe" in note for note in tables.notes(compare(systems(runs[:1])[0])))
 
 
 def test_runs_of_other_seeds_are_one_system_and_an_experiment_s_folder_stands_for_them(make, tmp_path):

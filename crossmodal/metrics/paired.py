@@ -53,6 +53,11 @@ def enough(groups: int | None) -> bool:
     return groups is None or groups >= FEWEST
 
 
+def least_p(draws: int) -> float:
+    """The least p that so many samples can have."""
+    return 2 / (draws + 1)
+
+
 def pooled(
     values: ArrayLike, samples: ArrayLike, seed: int = 0, level: float = LEVEL, corrected: bool = False
 ) -> Pooled:
@@ -97,7 +102,7 @@ def paired_bootstrap(
     """The difference of two systems, by their paired samples (Efron and Tibshirani 1993, chapters 13 and 16).
 
     p is twice the share of the samples in which the difference is of the other sign, or zero, but never below
-    2 / (draws + 1): it is below 1 - level where their percentiles leave out zero. It is no test of samples of too few
+    `least_p`: it is below 1 - level where their percentiles leave out zero. It is no test of samples of too few
     groups, see `enough`.
 
     What seeds add is drawn as in `pooled`, once for both: Student's distribution times sqrt(s1^2 / S1 + s2^2 / S2),
@@ -128,7 +133,7 @@ def paired_bootstrap(
     value, by_unit = float(each.mean() - other.mean()), drawn.mean(axis=0) - rival.mean(axis=0)
     differences = by_unit + _of_seeds(len(by_unit), seed, each, other)
     tail = min((differences <= 0).sum(), (differences >= 0).sum())
-    p = min(1.0, 2 * (int(tail) + 1) / (len(differences) + 1))
+    p = min(1.0, (int(tail) + 1) * least_p(len(differences)))
     if corrected:
         differences = np.where(differences == 0, 0, differences - (by_unit.mean() - value))
     low, high = within(percentiles(differences, level), each, drawn, other, rival, least=-1.0).tolist()
