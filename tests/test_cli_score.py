@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tiny import Answer
@@ -71,6 +72,36 @@ def test_groups_are_drawn_whole(ask: Answer, fail: Answer, tables: tuple[Path, P
         fail("score", *tables, "--groups", groups) == f"{groups} has no group for 29 of 30 ids: t1, t2, t3 and 26 more"
     )
     assert "3 columns beside the id; the group is one" in fail("score", *tables, "--groups", tables[1])
+
+
+@pytest.mark.parametrize(
+    ("cells", "groups"),
+    [(("0001", "1", "1.0", "01"), 4), (("9007199254740993", "9007199254740992", "x", "x "), 3), (("1", "1"), 1)],
+)
+def test_groups_are_read_as_they_are_written(
+    ask: Answer, tables: tuple[Path, Path], cells: tuple[str, ...], groups: int
+) -> None:
+    path = tables[0].with_name("groups.tsv")
+    path.write_text("".join(f"t{row}\t{cells[row % len(cells)]}\n" for row in range(30)))
+    found = json.loads(ask("score", *tables, "--draws", 5, "--json", "--groups", path))
+    assert found["bootstrap"]["groups"] == groups
+
+
+def test_groups_that_are_numbers_to_a_file_are_not_rounded(ask: Answer, tables: tuple[Path, Path]) -> None:
+    numbers, ids = 2**53 + np.arange(30), [f"t{row}" for row in range(30)]
+    pd.DataFrame({"id": ids, "group": numbers}).to_parquet(tables[0].with_name("groups.parquet"))
+    np.savez(tables[0].with_name("groups.npz"), ids=ids, group=numbers[:, None])
+    for name in ("groups.parquet", "groups.npz"):
+        given = ("--groups", tables[0].with_name(name), "--draws", 5, "--json")
+        assert json.loads(ask("score", *tables, *given))["bootstrap"]["groups"] == 30
+
+
+@pytest.mark.parametrize("cell", ["", "nan", "None", "n/a", "[unknown]", "Various Artists", "traditional (Ireland)"])
+def test_a_group_that_is_none_is_refused(fail: Answer, tables: tuple[Path, Path], cell: str) -> None:
+    path = tables[0].with_name("groups.csv")
+    path.write_text("id,artist\n" + "".join(f"t{row},{cell if row in (4, 7) else 'Ada'}\n" for row in range(30)))
+    told = f"{path} row 6: the group of t4 is {cell or 'empty'}, as in 1 more rows; to be alone it needs a name"
+    assert fail("score", *tables, "--groups", path) == told
 
 
 def test_two_systems_are_tested_in_pairs(ask: Answer, fail: Answer, tables: tuple[Path, Path], tmp_path: Path) -> None:

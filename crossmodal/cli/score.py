@@ -117,15 +117,20 @@ def _lines(path: Path) -> list[str]:
 
 
 def _groups(path: Path, ids: tuple[str, ...]) -> list[str]:
-    """The group of each row; a header is one more id that is not asked for."""
+    """The group of each row, as it is written; a header is one more id that is not asked for."""
+    from crossmodal.data.groups import is_none
     from crossmodal.data.tables import read
 
-    table = read(path, header=False)
+    table = read(path, header=False, words=True)
     if len(table.columns) != 1:
         raise InputError(f"{path} has {len(table.columns)} columns beside the id; the group is one")
-    known = dict(zip(table.ids, table.values[:, 0].astype(str).tolist(), strict=True))
-    if lacking := [name for name in ids if not known.get(name)]:
+    known = dict(zip(table.ids, table.values[:, 0].tolist(), strict=True))
+    if lacking := [name for name in ids if name not in known]:
         raise InputError(f"{path} has no group for {len(lacking)} of {len(ids)} ids: {listed(lacking, 3)}")
+    if unnamed := [name for name in ids if is_none(known[name])]:
+        row, called = table.ids.index(unnamed[0]) + 1, known[unnamed[0]] or "empty"
+        more = f", as in {len(unnamed) - 1} more rows" if len(unnamed) > 1 else ""
+        raise InputError(f"{path} row {row}: the group of {unnamed[0]} is {called}{more}; to be alone it needs a name")
     return [known[name] for name in ids]
 
 

@@ -28,11 +28,15 @@ ADDED = re.compile(r"\s+\(.*\)$")  # as in "traditional (Ireland)"
 MOST = 0.5  # of the tracks: one draw that is more of them than all others is no sample
 
 
+def is_none(name: str) -> bool:
+    """Whether a name says that there is none, or several: it is empty, or one of `NAMELESS`, whatever it adds."""
+    return ADDED.sub("", same_words(name)) in NAMELESS | {""}
+
+
 def names_of(manifest: Manifest, column: str) -> pd.Series[str]:
     """The names of a column of tracks, by track id, so that equal ones are the same; ``""`` for those that are none."""
     values = manifest.tracks[column].set_axis(manifest.tracks["track_id"])
-    words = {value: same_words(value) for value in values.unique()}
-    known = {value: "" if ADDED.sub("", name) in NAMELESS else name for value, name in words.items()}
+    known = {value: "" if is_none(value) else same_words(value) for value in values.unique()}
     return values.map(known).astype("str")
 
 

@@ -71,7 +71,7 @@ class Table:
         return replace(self, columns=tuple(columns), named=named)
 
 
-def read(path: Path, header: bool | None = None) -> Table:
+def read(path: Path, header: bool | None = None, words: bool = False) -> Table:
     """A table of ids and values.
 
     Args:
@@ -79,13 +79,15 @@ def read(path: Path, header: bool | None = None) -> Table:
             beside it ``ids`` and ``columns``, or one of the names in `IDS` and `COLUMNS`; .parquet.
         header: whether the first line of a text names the columns; found out unless given: it does if it begins with
             a word for id, or if it has words where all below has numbers.
+        words: whether the values are taken as they are written, ``001`` and ``nan`` too; empty ones are "".
 
     Raises:
         InputError: no such file or kind of file, rows of other lengths, an id that is missing or stands twice, a word
             where there are numbers; it names file, line and column.
     """
-    kinds: dict[str, Callable[[Path], Table]] = {".npy": _numpy, ".npz": _numpy, ".parquet": _parquet}
-    kinds |= dict.fromkeys((".csv", ".tsv", ".txt"), lambda path: _text(path, header))
+    kinds: dict[str, Callable[[Path], Table]] = dict.fromkeys((".npy", ".npz"), lambda path: _numpy(path, words))
+    kinds |= {".parquet": lambda path: _parquet(path, words)}
+    kinds |= dict.fromkeys((".csv", ".tsv", ".txt"), lambda path: _text(path, header, words))
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
     if suffix not in kinds or (path.suffix == ".gz" and suffix in (".npy", ".npz", ".parquet")):
         raise InputError(f"{path} is of no known kind; a table is {listed(sorted(kinds))}, text also .gz")
@@ -101,7 +103,7 @@ def read(path: Path, header: bool | None = None) -> Table:
     return table
 
 
-def _text(path: Path, header: bool | None) -> Table:
+def _text(path: Path, header: bool | None, words: bool) -> Table:
     lines, rows = _split(path)
     if header is None:
         header = _has_header(path, rows)
@@ -117,7 +119,8 @@ def _text(path: Path, header: bool | None) -> Table:
         ids = [row[0].strip() for row in rows]
     width = len(rows[0]) - 1 if rows else 0
     columns = tuple(name.strip() for name in names[1:]) or _numbers(width)
-    return Table(path, tuple(ids), columns, bool(names), _values(path, lines, rows, columns), tuple(notes))
+    values = _as_written(rows) if words else _values(path, lines, rows, columns)
+    return Table(path, tuple(ids), columns, bool(names), values, tuple(notes))
 
 
 def _split(path: Path) -> tuple[list[int], list[list[str]]]:
@@ -181,6 +184,10 @@ def _number(cell: str) -> float | None:
         return WORDS.get(cell.strip().lower())
 
 
+def _as_written(rows: list[list[str]]) -> NDArray[np.str_]:
+    return np.array([[cell.strip() for cell in row[1:]] for row in rows], dtype=np.str_)
+
+
 def _values(
     path: Path, lines: list[int], rows: list[list[str]], columns: Sequence[str]
 ) -> NDArray[np.float64] | NDArray[np.str_]:
@@ -198,7 +205,7 @@ def _values(
     return np.array(numbers, dtype=np.float64)
 
 
-def _numpy(path: Path) -> Table:
+def _numpy(path: Path, words: bool) -> Table:
     try:
         loaded = np.load(path, allow_pickle=False)
         arrays = {"values": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
@@ -216,10 +223,11 @@ def _numpy(path: Path) -> Table:
     if len(ids) != len(values) or len(names) != values.shape[1]:
         raise InputError(f"{path}: the matrix is {values.shape}, but there are {len(ids)} ids and {len(names)} columns")
     notes = ("the columns have names" if columns is not None else "the columns have no names",)
-    return Table(path, tuple(map(str, ids)), names, columns is not None, values.astype(np.float64), notes)
+    cells = values.astype(np.str_) if words else values.astype(np.float64)
+    return Table(path, tuple(map(str, ids)), names, columns is not None, cells, notes)
 
 
-def _parquet(path: Path) -> Table:
+def _parquet(path: Path, words: bool) -> Table:
     import pandas as pd
 
     try:
@@ -230,6 +238,8 @@ def _parquet(path: Path) -> Table:
         frame = frame.set_index(frame.columns[0])
     ids, columns = tuple(map(str, frame.index)), tuple(map(str, frame.columns))
     rows = [["", *("" if pd.isna(cell) else str(cell) for cell in row)] for row in frame.itertuples(index=False)]
+    if words:
+        return Table(path, ids, columns, True, _as_written(rows), ("the columns have names",))
     numeric = all(kind.kind in "biuf" for kind in frame.dtypes)
     lines = list(range(1, len(rows) + 1))
     values = frame.to_numpy(np.float64, na_value=np.nan) if numeric else _values(path, lines, rows, columns)
