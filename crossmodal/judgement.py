@@ -131,18 +131,27 @@ class Units:
         values = sampled_statistic(statistic, self.groups, self.draws, self.seed) if self.draws else None
         return self.figure(statistic(np.ones(len(self.ids), dtype=np.int64)), values, **more)
 
-    def statistics(self, statistics: Callable[[Ints], Mapping[str, Floats]], **more: Any) -> dict[str, Measured]:
+    def statistics(
+        self,
+        statistics: Callable[[Ints], Mapping[str, Floats]],
+        means: Callable[[str], bool] = lambda name: False,
+        **more: Any,
+    ) -> dict[str, Measured]:
         """Several figures by name, from the same samples.
 
         Args:
             statistics: from ``drawn (samples, units)``, how often each unit counts in some of the samples, to each
                 figure on each of them, ``(samples,)``.
-            more: other attributes of all the figures, and ``corrected`` of `figure`, False for means.
+            means: whether the figure of a name is a mean over units; its interval is not ``corrected`` then.
+            more: other attributes of all the figures.
         """
         found = statistics(np.ones((1, len(self.ids)), dtype=np.int64))
         parts = [statistics(drawn) for drawn in samples(self.groups, self.draws, self.seed)]
         drawn = {name: np.concatenate([part[name] for part in parts]) if parts else None for name in found}
-        return {name: self.figure(float(figure[0]), drawn[name], **more) for name, figure in found.items()}
+        return {
+            name: self.figure(float(figure[0]), drawn[name], corrected=not means(name), **more)
+            for name, figure in found.items()
+        }
 
     def select(self, rows: Ints) -> Units:
         """Some of the units."""

@@ -205,7 +205,7 @@ def _accuracies(true: Words, predicted: Words, units: Units, classes: int) -> Sc
         counts = cells.counts(drawn)
         return np.array([metric(counts) for metric in names.values()])
 
-    figures = units.statistics(_named(tuple(names), each), candidates=classes)
+    figures = units.statistics(_named(tuple(names), each), classification.is_mean, candidates=classes)
     metrics = {name: replace(figure, chance=guess.get(name)) for name, figure in figures.items()}
     return Scored("classes", metrics, classes=tuple(cells.classes.tolist()), confusion=cells.counts())
 

@@ -97,6 +97,17 @@ def test_differences_are_corrected_where_figures_are(tags) -> None:
     assert {name for name in ours if not ours[name].corrected} == {"clip_roc_auc", "clip_average_precision"}
 
 
+def test_accuracy_is_a_mean_and_what_is_of_classes_is_not() -> None:
+    truth = np.arange(ROWS)[:, None] % 5 == np.arange(5)
+    scores = truth + np.random.default_rng(0).random((ROWS, 5)) * 1.5
+    found = score(table(truth.astype(int)), table(scores), units(table(truth.astype(int)))).metrics
+    means = {name for name, figure in found.items() if not figure.corrected}
+    assert means == {"accuracy", "top_3_accuracy", "clip_roc_auc", "clip_average_precision"} & set(found)
+    for name in ("accuracy", "top_3_accuracy"):
+        assert (found[name].low, found[name].high) == pytest.approx(np.quantile(found[name].samples, [0.025, 0.975]))
+    assert found["balanced_accuracy"].corrected
+
+
 def test_f1_is_at_the_thresholds_of_valid(tags) -> None:
     truth, scores = (each[3:, :3] for each in tags)
     valid = table(truth[::-1]), table(scores[::-1] + 1)

@@ -89,6 +89,12 @@ METRICS = {
 }
 
 
+def is_mean(name: str) -> bool:
+    """Whether a measure, by its name, is a mean over labels: accuracy, and that within the top k."""
+    measure = name.rpartition("/")[2]
+    return measure == "accuracy" or measure.startswith("top_")
+
+
 def evaluate(true: Labels, predicted: Labels, drawn: NDArray[np.integer] | None = None) -> dict[str, float]:
     """All of them by name."""
     counts = confusion(true, predicted, drawn)[1]

@@ -128,5 +128,5 @@ def calibration(name: str, words: Scored) -> dict[str, Measured]:
         found = {measure: np.abs(each @ drawn.T).sum(axis=0) / total for measure, each in gaps.items()}
         return found | {measure: drawn @ each / total for measure, each in squares.items()}
 
-    counts = {"queries": len(true), "candidates": int(words.sure.sum())}
+    counts: dict[str, Any] = {"queries": len(true), "candidates": int(words.sure.sum())}
     return {f"calibration{name}/{m}": figure for m, figure in words.units.statistics(errors, **counts).items()}

@@ -14,7 +14,7 @@ from crossmodal.heads import Scores, Truth
 from crossmodal.judgement import Measured, Units
 from crossmodal.metrics import multilabel
 from crossmodal.metrics.bootstrap import sampled_means, sampled_statistic
-from crossmodal.metrics.classification import METRICS, Cells
+from crossmodal.metrics.classification import METRICS, Cells, is_mean
 from crossmodal.metrics.paired import pooled
 from crossmodal.tasks._tagsets import Tagset
 
@@ -80,6 +80,7 @@ def measured(
         found[name] = units.figure(
             float(values[:, place].mean()),
             None if drawn is None else _over_seeds(values[:, place], drawn[:, place]),
+            corrected=not is_mean(name),
             chance=chances.get(name),
             candidates=len(tagset.tags),
             more=dict(more or {}) | _spread(values[:, place]) | _untold(tagset, truth),

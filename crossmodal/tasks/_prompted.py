@@ -167,7 +167,9 @@ def judged(
             rows.append({"language": language, "template": template, **{m: values[m].item() for m in judge.chance}})
     table = pd.DataFrame(rows)
     ensembles = judge.prepare(np.stack([found[0][judge.rows] for found in scores.values()]))
-    sampled = units.statistics(lambda drawn: _together(ensembles, names, pivot, drawn), **judge.more)
+    sampled = units.statistics(
+        lambda drawn: _together(ensembles, names, pivot, drawn), classification.is_mean, **judge.more
+    )
     figures: dict[str, Measured] = {}
     for measure, chance in judge.chance.items():
         for name, more in _told(sampled, table, measure, names, pivot).items():

@@ -90,7 +90,7 @@ class Ranking:
         units = Units(asked.ids, asked.groups, draws, seed)
         chance = metrics.chance("", self.relevance, self.exclude, self.cutoffs)
         candidates = int((~self.exclude[rows]).sum(axis=1).max())
-        found = units.statistics(averages(values[list(measures or values)]), corrected=False, candidates=candidates)
+        found = units.statistics(averages(values[list(measures or values)]), lambda name: True, candidates=candidates)
         return {name: replace(figure, chance=chance.get(f"/{name}")) for name, figure in found.items()}
 
     def drop(self, pivot: Ranking, draws: int, seed: int) -> dict[str, dict[str, Any]]:
@@ -104,7 +104,7 @@ class Ranking:
             return {}
         groups = dict(zip(pivot.asked.keys, pivot.asked.groups, strict=True))
         units = Units(list(both), [groups[key] for key in both], draws, seed)
-        found = units.statistics(averages(other.loc[both] - own.loc[both]), corrected=False)
+        found = units.statistics(averages(other.loc[both] - own.loc[both]), lambda name: True)
         return {
             name: {"value": lost.value, "low": lost.low, "high": lost.high, "pairs": len(both)}
             for name, lost in found.items()

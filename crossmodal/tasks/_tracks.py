@@ -147,7 +147,7 @@ def mean_of_tagsets(units: Units, every: Sequence[Near], measure: str) -> Measur
 
     chance = float(np.mean([near.chance(measure) for near in every]))
     counts = {"queries": int(known.sum(axis=0).max()), "candidates": max(int(near.items.max()) for near in every)}
-    return units.statistics(means, corrected=False, chance=chance, **counts)[measure]
+    return units.statistics(means, lambda name: True, chance=chance, **counts)[measure]
 
 
 def _no_candidates(clusters: Sequence[str], apart: bool) -> Bools:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crossmodal.judgement import Units
-from crossmodal.metrics.bootstrap import bias_corrected, sampled_statistic
+from crossmodal.metrics.bootstrap import bias_corrected, percentiles, sampled_statistic
 from crossmodal.tasks import _measures
 from crossmodal.tasks._tagsets import Tagset
 
@@ -28,8 +28,10 @@ def test_one_seed_has_the_samples_of_its_figure() -> None:
     right = one.argmax(axis=1) == TRUTH.argmax(axis=1)
     expected = sampled_statistic(lambda drawn: float(drawn @ right / drawn.sum()), UNITS.groups, 400, 0)
     assert found.samples == pytest.approx(expected)
-    assert (found.low, found.high) == bias_corrected(found.value, found.samples)
-    assert (found.queries, found.groups, found.corrected, found.units) == (TRACKS, TRACKS // 2, True, UNITS.name)
+    assert (found.low, found.high) == percentiles(found.samples)  # a mean
+    assert (found.queries, found.groups, found.corrected, found.units) == (TRACKS, TRACKS // 2, False, UNITS.name)
+    other = _measures.measured(TAGSET, TRUTH, [one], UNITS)["balanced_accuracy"]
+    assert (other.low, other.high, other.corrected) == (*bias_corrected(other.value, other.samples), True)
 
 
 def test_seeds_that_differ_widen_the_interval() -> None:
