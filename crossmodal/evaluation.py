@@ -15,6 +15,7 @@ from crossmodal import settings as plain
 from crossmodal.config import Config
 from crossmodal.data.catalogue import catalogue
 from crossmodal.data.engine import Engine
+from crossmodal.data.groups import mostly_by
 from crossmodal.data.manifest import Manifest
 from crossmodal.data.splits import split_hash
 from crossmodal.data.store import FeatureStore
@@ -83,6 +84,7 @@ def judge(embedded: Embedded, tasks: Mapping[str, Mapping[str, Any]], part: str 
         "hash": split_hash(embedded.manifest, embedded.split),
         "part": part,
         "tracks": len(embedded.part(part)),
+        "mostly_by": mostly_by(embedded.part(part)),
     }
     skipped = len(embedded.vectors(part).skipped)
     sources = sorted(embedded.manifest.tracks["source"].unique())
@@ -202,7 +204,9 @@ def judged_on(results: Mapping[str, Any]) -> str:
     split, skipped = results["split"], results["skipped"]
     kind = "synthetic data, " if results["synthetic"] else ""
     lost = f", {skipped:,} of them skipped" if skipped else ""
-    return f"{kind}split {split['name']} ({split['hash']}), part {split['part']}, {split['tracks']} tracks{lost}"
+    artist = split.get("mostly_by")
+    most = f", more than half by {artist}, drawn by their groups, or each by itself" if artist else ""
+    return f"{kind}split {split['name']} ({split['hash']}), part {split['part']}, {split['tracks']} tracks{most}{lost}"
 
 
 def told(name: str, task: Mapping[str, Any]) -> list[str]:

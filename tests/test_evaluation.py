@@ -43,3 +43,6 @@ def test_a_figure_of_the_part_that_choices_were_made_on_says_so() -> None:
 def test_tracks_that_could_not_be_embedded_are_told() -> None:
     found = results(skipped=2, synthetic=True)
     assert evaluation.judged_on(found) == "synthetic data, split s (0f), part valid, 12 tracks, 2 of them skipped"
+    found["split"]["mostly_by"] = "The Orchestra"
+    said = "12 tracks, more than half by The Orchestra, drawn by their groups, or each by itself, 2 of them skipped"
+    assert evaluation.judged_on(found).endswith(said)

@@ -14,13 +14,14 @@ import pytest
 from tiny import Answer, Trained
 
 from crossmodal import results
+from crossmodal.data.manifest import Manifest
 from crossmodal.metrics.bootstrap import bias_corrected, percentiles
 
 PAGE = (Path(__file__).parent.parent / "docs/results.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `([^`]+)` \| ([a-z ]+) \| (.+) \|$", re.M)
 TYPES: dict[str, tuple[type, ...]] = {
     **{"int": (int,), "str": (str,), "bool": (bool,), "float": (float, int), "list": (list,), "object": (dict,)},
-    **{"float or null": (float, int, type(None)), "int or null": (int, type(None))},
+    **{"float or null": (float, int, type(None)), "int or null": (int, type(None)), "str or null": (str, type(None))},
 }
 MORE = "tasks.<task>.metrics.<metric>.more"
 
@@ -103,6 +104,8 @@ def test_a_run_leaves_what_the_page_says(trained: Trained) -> None:
     found = check(trained.folder)
     assert found["format"] == results.FORMAT
     assert "examples" in found
+    artists = Manifest.load(trained.folder / "manifest").part(found["split"]["name"], "test").tracks["artist"]
+    assert (found["split"]["mostly_by"] is None) == (artists.value_counts().max() <= len(artists) / 2)
     assert [one["kind"] for one in found["guards"]["leaks"]] == ["track", "file", "artist", "album", "group"]
     tables = results.read(trained.folder).tables
     assert all(list(tables[key].columns[:3]) == ["kind", "language", "group"] for key in tables if "queries" in key[1])

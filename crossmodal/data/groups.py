@@ -46,6 +46,20 @@ def groups_of(manifest: Manifest, ids: Sequence[str]) -> list[str]:
     return [groups[track] or track for track in ids]
 
 
+def mostly_by(manifest: Manifest) -> str | None:
+    """The artist of more tracks than all others together, whom `clusters_of` does not draw; None if there is none.
+
+    Of the ways in which the name is written, the first by the alphabet.
+    """
+    written, artists = manifest.tracks["artist"], names_of(manifest, "artist")
+    often = (_often(artists) & (artists != "")).to_numpy()
+    return min(written[often]) if often.any() else None
+
+
+def _often(artists: pd.Series[str]) -> pd.Series[bool]:
+    return artists.map(artists.value_counts()) > MOST * len(artists)
+
+
 def clusters_of(manifest: Manifest, ids: Sequence[str]) -> list[str]:
     """What the bootstrap draws as a whole, of each track: the tracks that groups and artists connect.
 
@@ -61,6 +75,5 @@ def clusters_of(manifest: Manifest, ids: Sequence[str]) -> list[str]:
     every = manifest.tracks["track_id"].tolist()
     groups = pd.Series(groups_of(manifest, every), index=every, dtype="str")
     artists = names_of(manifest, "artist")
-    often = artists.map(artists.value_counts()) > MOST * len(artists)
-    found = joined(groups, artists.mask(often, "")).to_dict()
+    found = joined(groups, artists.mask(_often(artists), "")).to_dict()
     return [found[track] for track in ids]

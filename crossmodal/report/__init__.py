@@ -137,6 +137,7 @@ def facts(
         "Split": split.get("name", config.split),
         "Split hash": split.get("hash"),
         "Tracks judged": split.get("tracks"),
+        "More than half by": split.get("mostly_by"),
         "Queries": metrics[0].get("queries") if metrics else None,
         "Candidates": metrics[0].get("candidates") if metrics else None,
         "Seed": results.get("seed", config.seed),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossmodal.data.groups import clusters_of, groups_of, names_of
+from crossmodal.data.groups import clusters_of, groups_of, mostly_by, names_of
 from crossmodal.data.leakage import named
 from crossmodal.data.manifest import Manifest
 
@@ -64,7 +64,10 @@ def test_clusters_are_called_after_their_first_group_or_track() -> None:
 def test_an_artist_of_more_than_half_of_the_tracks_connects_none() -> None:
     half = {"1": ("Ada", ""), "2": ("Ada", "a"), "3": ("Ada", "a"), "4": ("Bo", ""), "5": ("Bo", ""), "6": ("", "")}
     assert clusters_of(made(half), list("123456")) == ["1", "1", "1", "4", "4", "6"]
-    assert clusters_of(made({**half, "7": ("Ada", "")}), list("1234567")) == ["1", "a", "a", "4", "4", "6", "7"]
+    most = {**half, "7": ("ada", "")}
+    assert clusters_of(made(most), list("1234567")) == ["1", "a", "a", "4", "4", "6", "7"]
+    assert (mostly_by(made(half)), mostly_by(made(most))) == (None, "Ada")
+    assert mostly_by(made(dict.fromkeys("123", ("unknown", "")))) is None
 
 
 @pytest.mark.parametrize("name", ["Ada", "Ada (Bo)", "Various Artists", "<Unknown>", "traditional (Ireland)", ""])
