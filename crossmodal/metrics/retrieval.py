@@ -64,6 +64,8 @@ def validate(
     if len(set(item_ids)) != len(item_ids):
         twice = [name for name, count in Counter(item_ids).items() if count > 1]
         raise InputError(f"item ids stand more than once: {listed(twice)}")
+    if scores.dtype.kind in "iu" and ((scores > 2**53) | (scores < -(2**53))).any():
+        raise InputError("scores are integers above 2^53, of which some are equal as floats: give their ranks")
     if any(k < 1 for k in ks):
         raise InputError(f"cut-offs are {listed(ks)}; valid are 1 and more")
 

@@ -212,6 +212,18 @@ def test_scores_that_are_not_finite_are_refused_with_the_query(value: float) -> 
     assert np.isfinite(per_query(scores, relevance, IDS, exclude)["map"][13])
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.uint64])
+def test_integers_that_are_equal_as_floats_are_refused(kind: type[np.integer]) -> None:
+    relevance = np.eye(2, dtype=bool)
+    good = np.array([[2**53, 2**53 - 1], [0, 1]], dtype=kind)
+    assert per_query(good, relevance, ["a", "b"])["map"].tolist() == [1, 1]
+    with pytest.raises(InputError, match=r"integers above 2\^53"):
+        per_query(good + kind(1), relevance, ["a", "b"])
+    if kind is np.int64:
+        with pytest.raises(InputError, match=r"integers above 2\^53"):
+            per_query(-good - 1, relevance, ["a", "b"])
+
+
 def test_arguments_that_do_not_fit_are_refused() -> None:
     scores, relevance, exclude = example()
     with pytest.raises(InputError, match=r"are \(20, 30\), \(20, 29\) and 30"):
