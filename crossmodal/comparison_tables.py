@@ -11,7 +11,7 @@ from typing import Any
 
 from crossmodal.comparison import Comparison
 from crossmodal.files import printable, write_json, write_text
-from crossmodal.metrics.paired import enough, least_p
+from crossmodal.metrics.paired import enough
 from crossmodal.systems import LEVEL, Key
 
 BETTER, WORSE, ELSEWHERE = "+", "-", "≠"
@@ -126,7 +126,7 @@ def notes(found: Comparison) -> list[str]:
 
 
 def _tested(found: Comparison) -> list[str]:
-    """What a sign says, of which systems it speaks as of single checkpoints, and if no test could have given one."""
+    """What a sign says, and of which systems it speaks as of single checkpoints."""
     tests = {place: figure.difference for place, figure in found.cells.items() if figure.difference}
     if not tests:
         return []
@@ -141,9 +141,6 @@ def _tested(found: Comparison) -> list[str]:
             f"one seed: {', '.join(single)}; {BETTER} and {WORSE} speak of these checkpoints, not of other trainings of"
             " the same recipe"
         )
-    draws = max(len(one[0]) for name, key in tests if (one := found.systems[name].samples(key)))
-    if len(tests) * least_p(draws) >= LEVEL:
-        lines.append(f"of {draws} samples no p is below {LEVEL} after {len(tests)} tests: choose metrics, or draw more")
     return lines
 
 

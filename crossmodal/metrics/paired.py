@@ -7,6 +7,7 @@ compared was computed from the same units, drawn alike. One seed may be given as
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -53,11 +54,6 @@ def enough(groups: int | None) -> bool:
     return groups is None or groups >= FEWEST
 
 
-def least_p(draws: int) -> float:
-    """The least p that so many samples can have."""
-    return 2 / (draws + 1)
-
-
 def pooled(
     values: ArrayLike, samples: ArrayLike, seed: int = 0, level: float = LEVEL, corrected: bool = False
 ) -> Pooled:
@@ -101,9 +97,10 @@ def paired_bootstrap(
 ) -> Difference:
     """The difference of two systems, by their paired samples (Efron and Tibshirani 1993, chapters 13 and 16).
 
-    p is twice the share of the samples in which the difference is of the other sign, or zero, but never below
-    `least_p`: it is below 1 - level where their percentiles leave out zero. It is no test of samples of too few
-    groups, see `enough`.
+    p is twice the share of the samples in which the difference is of the other sign, or zero: it is below 1 - level
+    where their percentiles leave out zero. Where no sample is, their number alone would bound p, and many tests could
+    not be corrected for; it is then that of a normal distribution with the samples' mean and deviation, if less. It is
+    no test of samples of too few groups, see `enough`.
 
     What seeds add is drawn as in `pooled`, once for both: Student's distribution times sqrt(s1^2 / S1 + s2^2 / S2),
     with the degrees of freedom of Welch ("The generalization of 'Student's' problem when several different population
@@ -132,12 +129,17 @@ def paired_bootstrap(
         raise InputError(f"the systems have {drawn.shape[1]} and {rival.shape[1]} samples; pairs need as many")
     value, by_unit = float(each.mean() - other.mean()), drawn.mean(axis=0) - rival.mean(axis=0)
     differences = by_unit + _of_seeds(len(by_unit), seed, each, other)
-    tail = min((differences <= 0).sum(), (differences >= 0).sum())
-    p = min(1.0, (int(tail) + 1) * least_p(len(differences)))
+    p = _two_sided(differences)
     if corrected:
         differences = np.where(differences == 0, 0, differences - (by_unit.mean() - value))
     low, high = within(percentiles(differences, level), each, drawn, other, rival, least=-1.0).tolist()
     return Difference(value, low, high, p)
+
+
+def _two_sided(differences: Floats) -> float:
+    tail, deviation = int(min((differences <= 0).sum(), (differences >= 0).sum())), float(differences.std())
+    p = min(1.0, 2 * (tail + 1) / (len(differences) + 1))
+    return p if tail or not deviation else min(p, math.erfc(abs(float(differences.mean())) / deviation / math.sqrt(2)))
 
 
 def _of_seeds(draws: int, seed: int, *systems: Floats) -> Floats:
