@@ -146,15 +146,21 @@ def test_a_model_of_audio_alone_is_not_asked_with_words(monkeypatch: pytest.Monk
         judge.by("retrieval")
 
 
+def with_one_artist(manifest: Manifest, part: str, folder: Path) -> list[str]:
+    """Save a manifest in which the first tracks of train and of a part, whose ids these are, alone share an artist."""
+    parts = manifest.parts("combination")
+    pair = [str(parts.index[parts == name][0]) for name in ("train", part)]
+    tracks = manifest.tracks.assign(artist=[f"Artist {n}" for n in range(len(manifest))])
+    tracks.loc[tracks["track_id"].isin(pair), "artist"] = "The Same"
+    replace(manifest, tracks=tracks).save(folder)
+    return pair
+
+
 def test_a_planted_leak_is_refused_where_it_is_forbidden_and_told_where_it_is_not(
     ask: Answer, run: Path, own: Any, tmp_path: Path
 ) -> None:
     manifest = Manifest.load(run / "manifest")
-    parts = manifest.parts("combination")
-    train, test = (parts.index[parts == part][0] for part in ("train", "test"))
-    tracks = manifest.tracks.assign(artist=[f"Artist {n}" for n in range(len(manifest))])
-    tracks.loc[tracks["track_id"].isin([train, test]), "artist"] = "The Same"
-    replace(manifest, tracks=tracks).save(tmp_path / "leaky")
+    train, test = with_one_artist(manifest, "test", tmp_path / "leaky")
     judge = Judge(find_run(run), Manifest.load(tmp_path / "leaky"), print)
     for name in ("linear", "retrieval", str(own(forbids=["artist"]))):
         with pytest.raises(InputError, match=rf"the artist of 1 of .*: {test} and {train} \(The Same\)"):
@@ -172,12 +178,7 @@ def test_a_planted_leak_is_refused_where_it_is_forbidden_and_told_where_it_is_no
 
 def test_what_is_shared_by_name_is_told_where_tasks_judge(ask: Answer, run: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(run, tmp_path / "leaky")
-    manifest = Manifest.load(copy / "manifest")
-    parts = manifest.parts("combination")
-    train, valid = (parts.index[parts == part][0] for part in ("train", "valid"))
-    tracks = manifest.tracks.assign(artist=[f"Artist {n}" for n in range(len(manifest))])
-    tracks.loc[tracks["track_id"].isin([train, valid]), "artist"] = "The Same"
-    replace(manifest, tracks=tracks).save(copy / "manifest")
+    train, valid = with_one_artist(Manifest.load(copy / "manifest"), "valid", copy / "manifest")
     few = (f"retrieval.{setting}" for setting in ("draws=0", "tags=false", "directions=[text_to_audio]"))
     judged = ("evaluate", copy, "--part", "valid", *(word for setting in few for word in ("--task", setting)))
     (line,) = (line for line in ask(*judged).splitlines() if " of the judged tracks " in line)
